@@ -1,1 +1,20 @@
-//! (skeleton)
+//! The few notions every part of Patchfleet shares: ids, tenant scope, actors, causes, events and aggregates.
+//!
+//! Nothing here reads a clock, makes a random id or does I/O: time and ids arrive from outside.
+
+mod aggregate;
+mod canonical;
+mod cause;
+mod event;
+mod id;
+mod scope;
+
+pub use aggregate::{Aggregate, Refused, fold};
+pub use canonical::canonical_json;
+pub use cause::{Actor, ActorKind, Cause};
+pub use event::{Envelope, EventData, MalformedEvent, Position};
+pub use id::{
+    AlertId, CommandId, CorrelationId, CustomerId, DeploymentId, DeviceGroupId, DeviceId, EnrolmentTokenId, EventId,
+    FeedId, InvalidId, JobId, PartnerId, PatchId, RuleId, RunId, StreamId, UserId, WebhookId, derived_id,
+};
+pub use scope::{Scope, Tenant};

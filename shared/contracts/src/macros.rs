@@ -1,0 +1,112 @@
+//! How events and commands are written down.
+
+/// Declares the events of one aggregate: a struct per fact and the enum that holds them.
+///
+/// ```text
+/// events! {
+///     /// Facts of a partner.
+///     PartnerEvent in "tenancy" {
+///         /// A partner was registered.
+///         PartnerRegistered = 1 { /** Display name. */ name: String },
+///     }
+/// }
+/// ```
+/// The number is the version of the shape that is written today.
+macro_rules! events {
+    ($(#[$enum_doc:meta])* $enum:ident in $service:literal {$(
+        $(#[$doc:meta])* $name:ident = $version:literal {$(
+            $(#[$field_doc:meta])* $field:ident : $type:ty
+        ),* $(,)?}
+    ),+ $(,)?}) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+            pub struct $name {$(
+                $(#[$field_doc])* pub $field: $type,
+            )*}
+
+            impl $name {
+                /// The stored name of this fact.
+                pub const TYPE: &'static str = concat!($service, ".", stringify!($name));
+            }
+
+            impl From<$name> for $enum {
+                fn from(fact: $name) -> Self {
+                    Self::$name(fact)
+                }
+            }
+        )+
+
+        $(#[$enum_doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum $enum {$(
+            $(#[$doc])* $name($name),
+        )+}
+
+        impl $enum {
+            /// Every type of this set with the version that is written today.
+            pub const TYPES: &'static [(&'static str, i16)] = &[$(($name::TYPE, $version)),+];
+        }
+
+        impl kernel::EventData for $enum {
+            fn event_type(&self) -> &'static str {
+                match self {$( Self::$name(_) => $name::TYPE, )+}
+            }
+
+            fn schema_version(&self) -> i16 {
+                match self {$( Self::$name(_) => $version, )+}
+            }
+
+            fn payload(&self) -> serde_json::Value {
+                let value = match self {$( Self::$name(fact) => serde_json::to_value(fact), )+};
+                #[expect(clippy::expect_used, reason = "facts are plain structs with text keys")]
+                value.expect("a fact is always JSON")
+            }
+
+            fn read(event_type: &str, schema_version: i16, payload: &serde_json::Value) -> Result<Self, kernel::MalformedEvent> {
+                let malformed = |reason: String| kernel::MalformedEvent {
+                    event_type: event_type.to_owned(), schema_version, reason,
+                };
+                match event_type {
+                    $($name::TYPE if schema_version == $version => {
+                        <$name as serde::Deserialize>::deserialize(payload).map(Self::$name).map_err(|e| malformed(e.to_string()))
+                    })+
+                    _ => Err(malformed(format!("no such event or version in {}", stringify!($enum)))),
+                }
+            }
+
+            fn owns(event_type: &str) -> bool {
+                [$($name::TYPE),+].contains(&event_type)
+            }
+        }
+    };
+}
+
+/// Declares the commands a service takes over HTTP, with what each answers and the permission it needs.
+macro_rules! commands {
+    ($service:ident {$(
+        $(#[$doc:meta])* $name:ident -> $answer:ty, needs $permission:ident {$(
+            $(#[$field_doc:meta])* $field:ident : $type:ty
+        ),* $(,)?}
+    )+}) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name {$(
+                $(#[$field_doc])* pub $field: $type,
+            )*}
+
+            impl $crate::Command for $name {
+                const NAME: &'static str = stringify!($name);
+                const SERVICE: $crate::Service = $crate::Service::$service;
+                const PERMISSION: $crate::permissions::Permission = $crate::permissions::Permission::$permission;
+                type Answer = $answer;
+            }
+        )+
+
+        /// Every command of the service with the permission it needs.
+        pub const COMMANDS: &[(&str, $crate::permissions::Permission)] =
+            &[$((stringify!($name), $crate::permissions::Permission::$permission)),+];
+    };
+}

@@ -1,0 +1,116 @@
+//! Words that several services use in their facts.
+
+use serde::{Deserialize, Serialize};
+
+/// What an agent runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DevicePlatform {
+    /// Any edition of Windows.
+    Windows,
+    /// Any Linux distribution.
+    Linux,
+}
+
+/// One scale for all vendors' words. The order is that of urgency; unknown stays unknown and is below all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Severity {
+    /// The vendor gives none.
+    Unknown,
+    /// The vendor says: no security relevance.
+    None,
+    /// Low.
+    Low,
+    /// Moderate, medium.
+    Medium,
+    /// Important, high.
+    High,
+    /// Critical.
+    Critical,
+}
+
+/// Kind of update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Classification {
+    /// Closes a vulnerability.
+    Security,
+    /// Repairs something serious that is not a vulnerability.
+    Critical,
+    /// Brings something new.
+    Feature,
+    /// Device driver.
+    Driver,
+    /// Firmware.
+    Firmware,
+    /// Signatures and the like.
+    Definition,
+    /// Collection.
+    ServicePack,
+    /// Anything else.
+    Other,
+}
+
+/// What the vendor says about restarting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RebootBehaviour {
+    /// Never needed.
+    Never,
+    /// May be needed.
+    Maybe,
+    /// Always needed.
+    Always,
+    /// Not said.
+    Unknown,
+}
+
+/// An operating system release, in the terms of `os-release(5)`; for Windows, `id` is `windows`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OsRelease {
+    /// `debian`, `ubuntu`, `windows` …
+    pub id: String,
+    /// `12`, `22.04`, or the Windows product's name (`Windows 11 Version 22H2 for x64-based Systems`).
+    pub version: String,
+}
+
+impl OsRelease {
+    /// `debian:12`
+    pub fn key(&self) -> String {
+        format!("{}:{}", self.id, self.version)
+    }
+}
+
+/// What must be on a device for a patch to count as installed there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum FixTarget {
+    /// Every binary package built from this source package is at or above the version.
+    SourcePackage {
+        /// Where this fix is valid.
+        os: OsRelease,
+        /// Source package.
+        source: String,
+        /// First good version, in the distribution's own order.
+        fixed_version: String,
+    },
+    /// The update with this KB number.
+    Kb {
+        /// Where this fix is valid.
+        os: OsRelease,
+        /// `KB5034123`
+        kb: String,
+        /// Build after the update, where the vendor names one.
+        fixed_build: Option<String>,
+    },
+}
+
+impl FixTarget {
+    /// Where this fix is valid.
+    pub fn os(&self) -> &OsRelease {
+        match self {
+            Self::SourcePackage { os, .. } | Self::Kb { os, .. } => os,
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Consistency units that decide without touching the world.
+
+use crate::EventData;
+
+/// A rule's "no": a stable code for machines and a message that is safe to show.
+pub trait Refused: std::error::Error + Send + Sync + 'static {
+    /// Dotted and owned, for example `approvals.own_request`.
+    fn code(&self) -> &'static str;
+    /// Whether the thing does not exist for the caller: answered as *not found*.
+    fn is_not_found(&self) -> bool {
+        false
+    }
+    /// Whether somebody else's decision came first: answered as a conflict.
+    fn is_conflict(&self) -> bool {
+        false
+    }
+}
+
+/// A consistency unit.
+///
+/// `decide` is pure; `evolve` is total; repeating an accepted command adds nothing.
+pub trait Aggregate: 'static {
+    /// The kind of stream, for example `approvals.approval`.
+    const STREAM: &'static str;
+    /// What `decide` needs to know of the past, and no more.
+    type State: Default + Send;
+    /// A wish.
+    type Command: Clone + Send;
+    /// A fact.
+    type Event: EventData;
+    /// A reasoned "no".
+    type Refusal: Refused;
+    /// Answers a wish with facts, or with the reason why not.
+    fn decide(state: &Self::State, command: Self::Command) -> Result<Vec<Self::Event>, Self::Refusal>;
+    /// Takes a fact into the state. Cannot say no.
+    fn evolve(state: Self::State, event: &Self::Event) -> Self::State;
+}
+
+/// The state after `events`.
+pub fn fold<'a, A: Aggregate>(events: impl IntoIterator<Item = &'a A::Event>) -> A::State
+where
+    A::Event: 'a,
+{
+    events.into_iter().fold(A::State::default(), A::evolve)
+}
