@@ -59,7 +59,6 @@ macro_rules! events {
 
             fn payload(&self) -> serde_json::Value {
                 let value = match self {$( Self::$name(fact) => serde_json::to_value(fact), )+};
-                #[expect(clippy::expect_used, reason = "facts are plain structs with text keys")]
                 value.expect("a fact is always JSON")
             }
 

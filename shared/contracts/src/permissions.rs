@@ -38,7 +38,9 @@ impl Role {
     pub fn is_customer_level(self) -> bool {
         match self {
             Self::CustomerAdmin | Self::CustomerApprover | Self::CustomerAuditor => true,
-            Self::PlatformOperator | Self::PartnerAdmin | Self::PartnerOperator | Self::PartnerViewer => false,
+            Self::PlatformOperator | Self::PartnerAdmin | Self::PartnerOperator | Self::PartnerViewer => {
+                false
+            }
         }
     }
 }

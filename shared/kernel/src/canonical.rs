@@ -38,7 +38,9 @@ fn write(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => out.push_str(&value.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            out.push_str(&value.to_string())
+        }
     }
 }
 
@@ -50,8 +52,12 @@ mod tests {
     #[test]
     fn key_order_does_not_change_the_bytes() {
         let a = json!({"b": [1, {"z": null, "a": "é\n"}], "a": true});
-        let b: serde_json::Value = serde_json::from_str(r#"{ "a": true, "b": [1, {"a": "é\n", "z": null}] }"#).unwrap();
+        let b: serde_json::Value =
+            serde_json::from_str(r#"{ "a": true, "b": [1, {"a": "é\n", "z": null}] }"#).unwrap();
         assert_eq!(canonical_json(&a), canonical_json(&b));
-        assert_eq!(String::from_utf8(canonical_json(&a)).unwrap(), r#"{"a":true,"b":[1,{"a":"é\n","z":null}]}"#);
+        assert_eq!(
+            String::from_utf8(canonical_json(&a)).unwrap(),
+            r#"{"a":true,"b":[1,{"a":"é\n","z":null}]}"#
+        );
     }
 }

@@ -36,7 +36,11 @@ pub trait EventData: Sized + Clone + Send + Sync + 'static {
     /// The fact itself.
     fn payload(&self) -> serde_json::Value;
     /// Reads a stored fact of any version ever written.
-    fn read(event_type: &str, schema_version: i16, payload: &serde_json::Value) -> Result<Self, MalformedEvent>;
+    fn read(
+        event_type: &str,
+        schema_version: i16,
+        payload: &serde_json::Value,
+    ) -> Result<Self, MalformedEvent>;
     /// Whether a stored type belongs to this set.
     fn owns(event_type: &str) -> bool;
 }

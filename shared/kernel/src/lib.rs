@@ -14,7 +14,8 @@ pub use canonical::canonical_json;
 pub use cause::{Actor, ActorKind, Cause};
 pub use event::{Envelope, EventData, MalformedEvent, Position};
 pub use id::{
-    AlertId, CommandId, CorrelationId, CustomerId, DeploymentId, DeviceGroupId, DeviceId, EnrolmentTokenId, EventId,
-    FeedId, InvalidId, JobId, PartnerId, PatchId, RuleId, RunId, StreamId, UserId, WebhookId, derived_id,
+    AlertId, CommandId, CorrelationId, CustomerId, DeploymentId, DeviceGroupId, DeviceId, EnrolmentTokenId,
+    EventId, FeedId, InvalidId, JobId, PartnerId, PatchId, RuleId, RunId, StreamId, UserId, WebhookId,
+    derived_id,
 };
 pub use scope::{Scope, Tenant};

@@ -50,7 +50,11 @@ pub enum Scope {
 impl Scope {
     /// The scope that sees exactly what belongs to the partner of `tenant`, or everything for platform facts.
     pub fn partner_of(tenant: Tenant) -> Self {
-        if tenant == Tenant::PLATFORM { Self::Platform } else { Self::Partner { partner_id: tenant.partner_id } }
+        if tenant == Tenant::PLATFORM {
+            Self::Platform
+        } else {
+            Self::Partner { partner_id: tenant.partner_id }
+        }
     }
 
     /// The partner, where the scope is limited to one.
