@@ -23,6 +23,8 @@ pub enum FeedKind {
 pub enum FeedFormat {
     /// The Debian security tracker's `DSA/list` (line text).
     DebianDsaList,
+    /// The Debian security tracker's JSON (source package, CVE, release): adds urgencies to known patches.
+    DebianTracker,
     /// Microsoft's monthly CVRF v3 document (XML or JSON).
     MsrcCvrf,
 }
