@@ -1,1 +1,23 @@
-//! (skeleton)
+//! The event store on PostgreSQL: scoped transactions, append, the one order, and reading the log.
+//!
+//! ```text
+//! execute / execute_in ──▶ es.append ──▶ es.event ──▶ Sequencer ──▶ es.order_log ──▶ Log::page ──▶ relay, views
+//! ```
+
+mod append;
+mod database;
+mod error;
+mod follower;
+mod log;
+mod migrate;
+mod sequencer;
+mod store;
+
+pub use append::NewEvent;
+pub use database::{Database, DatabaseOptions, Tx};
+pub use error::{ExecuteError, StoreError};
+pub use follower::{Projection, follow};
+pub use log::{Log, read_envelope};
+pub use migrate::{MigrateError, migrate};
+pub use sequencer::Sequencer;
+pub use store::{Committed, Store, Target};

@@ -1,1 +1,158 @@
-//! (skeleton)
+//! A private, migrated database for each test, and causes to act with.
+//!
+//! `cargo xtask test` gives `PATCHFLEET_TEST_DATABASE_URL` (a superuser's URL) and `PATCHFLEET_TEST_AMQP_URL`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "test support fails by panicking, reads its server's address from the environment, and makes random ids"
+)]
+
+use eventstore::{Database, DatabaseOptions};
+use kernel::{Actor, Cause, CommandId, CorrelationId};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
+
+/// A database of the test's own. Dropped at the end, kept (with its name printed) when the test fails.
+#[derive(Debug)]
+pub struct TestDatabase {
+    admin_url: String,
+    name: String,
+}
+
+/// The advisory lock under which the first test makes the template.
+const TEMPLATE_LOCK: i64 = 0x7066_7465_7374;
+
+/// The template's name; grows with the number of migrations so that a changed schema gets a new one.
+const TEMPLATE: &str = "patchfleet_template";
+
+impl TestDatabase {
+    /// Clones the migrated template, making the template first if this is the first test of the run.
+    pub async fn create() -> Self {
+        let admin_url = std::env::var("PATCHFLEET_TEST_DATABASE_URL")
+            .expect("PATCHFLEET_TEST_DATABASE_URL is not set: run the tests with `cargo xtask test`");
+        let mut admin = PgConnection::connect(&admin_url)
+            .await
+            .expect("the test database server is not reachable: run `cargo xtask test`");
+        make_template(&mut admin, &admin_url).await;
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template {TEMPLATE}")))
+            .execute(&mut admin)
+            .await
+            .unwrap();
+        Self { admin_url, name }
+    }
+
+    /// The URL by which a service signs in: without any right to go round row-level security.
+    pub fn service_url(&self) -> String {
+        with_user(&with_database(&self.admin_url, &self.name), "patchfleet_service")
+    }
+
+    /// The URL of the owner: for looking at everything.
+    pub fn owner_url(&self) -> String {
+        with_database(&self.admin_url, &self.name)
+    }
+
+    /// Signs in as a service.
+    pub async fn connect(&self) -> Database {
+        Database::connect(&self.service_url(), DatabaseOptions::default())
+            .await
+            .expect("signing in as a service")
+    }
+
+    /// Signs in as the owner.
+    pub async fn owner(&self) -> PgConnection {
+        PgConnection::connect(&self.owner_url()).await.unwrap()
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("kept the failed test's database: {}", self.name);
+            return;
+        }
+        let (url, name) = (self.admin_url.clone(), self.name.clone());
+        // A runtime cannot be blocked from inside; another thread brings its own.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut admin = PgConnection::connect(&url).await.unwrap();
+                let statement = format!("drop database if exists {name} with (force)");
+                let _ = sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut admin).await;
+            });
+        });
+        let _ = dropping.join();
+    }
+}
+
+async fn make_template(admin: &mut PgConnection, admin_url: &str) {
+    sqlx::query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut *admin).await.unwrap();
+    let known: Option<String> =
+        sqlx::query_scalar("select datname::text from pg_database where datname = $1")
+            .bind(TEMPLATE)
+            .fetch_optional(&mut *admin)
+            .await
+            .unwrap();
+    if known.is_none() {
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {TEMPLATE}")))
+            .execute(&mut *admin)
+            .await
+            .unwrap();
+    }
+    // Migrating an up-to-date template does nothing and takes milliseconds.
+    eventstore::migrate(&with_database(admin_url, TEMPLATE)).await.expect("migrating the template database");
+    sqlx::query("select pg_advisory_unlock($1)").bind(TEMPLATE_LOCK).execute(&mut *admin).await.unwrap();
+}
+
+/// `postgres://user@server:port/database?options` with another database.
+fn with_database(url: &str, database: &str) -> String {
+    let (base, options) = url.split_once('?').map_or((url, ""), |(base, options)| (base, options));
+    let server_end =
+        base.rfind('/').filter(|&at| at > base.find("://").map_or(0, |at| at + 2)).unwrap_or(base.len());
+    let options = if options.is_empty() { String::new() } else { format!("?{options}") };
+    format!("{}/{database}{options}", &base[..server_end])
+}
+
+/// `postgres://anyone:secret@server…` as another user without a password.
+fn with_user(url: &str, user: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let server = rest.split_once('@').map_or(rest, |(_, server)| server);
+    format!("{scheme}://{user}@{server}")
+}
+
+/// The broker's URL.
+pub fn amqp_url() -> String {
+    std::env::var("PATCHFLEET_TEST_AMQP_URL")
+        .expect("PATCHFLEET_TEST_AMQP_URL is not set: run the tests with `cargo xtask test`")
+}
+
+/// A new command of the test itself.
+pub fn cause() -> Cause {
+    Cause {
+        command_id: CommandId(Uuid::new_v4()),
+        correlation_id: CorrelationId(Uuid::new_v4()),
+        causation_id: None,
+        actor: Actor::system("test"),
+        traceparent: None,
+    }
+}
+
+/// A new random id of any kind.
+pub fn id<T: From<Uuid>>() -> T {
+    T::from(Uuid::new_v4())
+}
+
+/// Waits until `condition` holds; panics with `what` after a minute.
+pub async fn eventually<F, Fut>(what: &str, mut condition: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !condition().await {
+        assert!(tokio::time::Instant::now() < deadline, "waited a minute in vain for: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,131 @@
+//! One statement that appends a batch to one stream.
+
+use crate::{StoreError, database::scope_parameters};
+use chrono::{DateTime, Utc};
+use kernel::{Cause, EventData, Scope, StreamId, Tenant, canonical_json};
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+/// Events of one command at the most: a batch beyond it is a sign of an aggregate that is too large.
+pub(crate) const BATCH_MAX: usize = 1_000;
+
+/// An event before the store has taken it.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    pub(crate) event_type: &'static str,
+    pub(crate) schema_version: i16,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl NewEvent {
+    /// Takes down a fact in its canonical bytes.
+    pub fn of<E: EventData>(event: &E) -> Self {
+        Self {
+            event_type: event.event_type(),
+            schema_version: event.schema_version(),
+            payload: canonical_json(&event.payload()),
+        }
+    }
+}
+
+/// Where a batch goes.
+pub(crate) struct Batch<'a> {
+    pub(crate) stream_id: StreamId,
+    pub(crate) stream: &'static str,
+    pub(crate) expected: i64,
+    pub(crate) tenant: Tenant,
+    pub(crate) cause: &'a Cause,
+    pub(crate) occurred_at: Option<DateTime<Utc>>,
+    pub(crate) events: &'a [NewEvent],
+}
+
+/// What became of a batch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    Written {
+        version: i64,
+        pos: i64,
+    },
+    /// Another writer came first, or (`order`) the transaction is older than the stream's last one.
+    Conflict {
+        order: bool,
+    },
+    Foreign,
+}
+
+#[derive(sqlx::FromRow)]
+struct AppendedRow {
+    status: String,
+    version: Option<i64>,
+    pos: Option<i64>,
+}
+
+/// Appends; `scope` is none inside a transaction that has one already.
+pub(crate) async fn append(
+    executor: impl PgExecutor<'_>,
+    scope: Option<&Scope>,
+    batch: &Batch<'_>,
+) -> Result<Appended, StoreError> {
+    if batch.events.len() > BATCH_MAX {
+        return Err(StoreError::Corrupt { what: format!("{} events in one batch", batch.events.len()) });
+    }
+    let (role, scope_partner, scope_customer) = match scope.map(scope_parameters) {
+        Some((role, partner, customer)) => (Some(role), partner, customer),
+        None => (None, None, None),
+    };
+    let ids: Vec<Uuid> = batch.events.iter().map(|_| new_event_id()).collect();
+    let types: Vec<&str> = batch.events.iter().map(|event| event.event_type).collect();
+    let schemas: Vec<i16> = batch.events.iter().map(|event| event.schema_version).collect();
+    let payloads: Vec<&[u8]> = batch.events.iter().map(|event| event.payload.as_slice()).collect();
+    let row: AppendedRow = sqlx::query_as(
+        "select status, version, pos
+           from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+    )
+    .bind(role)
+    .bind(scope_partner)
+    .bind(scope_customer)
+    .bind(batch.stream_id.0)
+    .bind(batch.stream)
+    .bind(batch.expected)
+    .bind(batch.tenant.partner_id.0)
+    .bind(batch.tenant.customer_id.map(|id| id.0))
+    .bind(batch.cause.command_id.0)
+    .bind(batch.occurred_at)
+    .bind(meta(batch.cause))
+    .bind(ids)
+    .bind(types)
+    .bind(schemas)
+    .bind(payloads)
+    .fetch_one(executor)
+    .await?;
+    match (row.status.as_str(), row.version, row.pos) {
+        ("ok", Some(version), Some(pos)) => Ok(Appended::Written { version, pos }),
+        ("conflict", ..) => Ok(Appended::Conflict { order: false }),
+        ("order", ..) => Ok(Appended::Conflict { order: true }),
+        ("foreign", ..) => Ok(Appended::Foreign),
+        _ => Err(StoreError::Corrupt { what: format!("es.append answered {:?}", row.status) }),
+    }
+}
+
+/// The part of the envelope that is about the cause.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) struct Meta {
+    pub(crate) actor: kernel::Actor,
+    pub(crate) correlation_id: kernel::CorrelationId,
+    pub(crate) causation_id: Option<kernel::EventId>,
+    pub(crate) traceparent: Option<String>,
+}
+
+fn meta(cause: &Cause) -> Vec<u8> {
+    canonical_json(&serde_json::json!({
+        "actor": cause.actor,
+        "correlation_id": cause.correlation_id,
+        "causation_id": cause.causation_id,
+        "traceparent": cause.traceparent,
+    }))
+}
+
+#[expect(clippy::disallowed_methods, reason = "event ids are the store's own and carry no meaning for rules")]
+fn new_event_id() -> Uuid {
+    Uuid::now_v7()
+}

@@ -1,0 +1,141 @@
+//! Connections that always have a tenant scope.
+
+use crate::StoreError;
+use kernel::Scope;
+use sqlx::{AssertSqlSafe, PgPool, Postgres, postgres::PgPoolOptions};
+use std::time::Duration;
+
+/// A transaction in one tenant scope.
+pub type Tx = sqlx::Transaction<'static, Postgres>;
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct DatabaseOptions {
+    /// Connections at the most.
+    pub max_connections: u32,
+    /// How long to wait for the server at start, with a message a second.
+    pub start_timeout: Duration,
+}
+
+impl Default for DatabaseOptions {
+    fn default() -> Self {
+        Self { max_connections: 8, start_timeout: Duration::from_secs(60) }
+    }
+}
+
+/// How long a request waits for a connection: longer than a restart of the server, shorter than a caller's patience.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The database, reached only through a scope.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: PgPool,
+}
+
+impl Database {
+    /// Signs in, waiting for a server that is not up yet, and refuses a role that could bypass row-level security.
+    pub async fn connect(url: &str, options: DatabaseOptions) -> Result<Self, StoreError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // A forgotten transaction would hold the sequencer's fence for everyone.
+                    sqlx::raw_sql("set idle_in_transaction_session_timeout = '30s'; set lock_timeout = '5s'")
+                        .execute(connection)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .connect_lazy(url)?;
+        let database = Self { pool };
+        database.wait_until_up(options.start_timeout).await?;
+        database.refuse_unsafe_role().await?;
+        Ok(database)
+    }
+
+    async fn wait_until_up(&self, timeout: Duration) -> Result<(), StoreError> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            let error = match self.ping().await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if !error.is_outage() || tokio::time::Instant::now() >= deadline {
+                return Err(error);
+            }
+            tracing::warn!(error = %root_cause(&error), "waiting for the database");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Asks the server for a sign of life.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    async fn refuse_unsafe_role(&self) -> Result<(), StoreError> {
+        let (role, bypasses, inherits, owns): (String, bool, bool, bool) = sqlx::query_as(
+            "select r.rolname::text,
+                    r.rolsuper or r.rolbypassrls,
+                    r.rolinherit,
+                    exists (select from pg_class c where c.relowner = r.oid and c.relkind in ('r', 'p'))
+               from pg_roles r
+              where r.rolname = session_user",
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        let why = if bypasses {
+            "can bypass row-level security"
+        } else if owns {
+            "owns tables"
+        } else if inherits {
+            "inherits the scope roles, so that a forgotten scope would see everything"
+        } else {
+            return Ok(());
+        };
+        Err(StoreError::UnsafeRole { role, why })
+    }
+
+    /// Begins a transaction that sees and writes only what lies in `scope`. One round trip.
+    pub async fn begin(&self, scope: &Scope) -> Result<Tx, StoreError> {
+        Ok(self.pool.begin_with(begin_statement(scope)).await?)
+    }
+
+    /// The pool itself, for functions that set their scope in the database, and for the backbone.
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn begin_statement(scope: &Scope) -> AssertSqlSafe<String> {
+    let (role, partner, customer) = scope_parameters(scope);
+    let text = |id: Option<uuid::Uuid>| id.map_or_else(|| "null".to_owned(), |id| format!("'{id}'"));
+    // Only a fixed role name and typed ids go into the text.
+    AssertSqlSafe(format!("begin; select es.set_scope('{role}', {}, {})", text(partner), text(customer)))
+}
+
+/// The scope in the terms of `es.set_scope`.
+pub(crate) fn scope_parameters(scope: &Scope) -> (&'static str, Option<uuid::Uuid>, Option<uuid::Uuid>) {
+    match scope {
+        Scope::Platform => ("pf_platform", None, None),
+        Scope::Partner { partner_id } => ("pf_partner", Some(partner_id.0), None),
+        Scope::Customer { partner_id, customer_id } => {
+            ("pf_customer", Some(partner_id.0), Some(customer_id.0))
+        }
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,93 @@
+//! What can go wrong below the rules.
+
+/// The machinery failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Other writers kept coming first.
+    #[error("stream {stream_id} was changed by others {attempts} times in a row")]
+    Conflict {
+        /// The stream.
+        stream_id: kernel::StreamId,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The stream belongs to another tenant.
+    #[error("stream {stream_id} is not in this scope")]
+    Foreign {
+        /// The stream.
+        stream_id: kernel::StreamId,
+    },
+    /// Stored data contradicts its type.
+    #[error("stored data is corrupt: {what}")]
+    Corrupt {
+        /// What contradicts what.
+        what: String,
+    },
+    /// The service's database role could see other tenants' rows.
+    #[error(
+        "database role {role} may not be used: it {why}; sign in as patchfleet_service, or a role like it"
+    )]
+    UnsafeRole {
+        /// The role.
+        role: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The database did not answer as wished.
+    #[error("the database did not answer as wished")]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<kernel::MalformedEvent> for StoreError {
+    fn from(error: kernel::MalformedEvent) -> Self {
+        Self::Corrupt { what: error.to_string() }
+    }
+}
+
+impl StoreError {
+    /// Whether the database is out of reach, so that the same thing may work later.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Database(error) => is_outage(error),
+            Self::Conflict { .. } | Self::Foreign { .. } | Self::Corrupt { .. } | Self::UnsafeRole { .. } => {
+                false
+            }
+        }
+    }
+}
+
+/// SQLSTATE classes of a server that is going down, starting or out of resources.
+const OUTAGE_CLASSES: [&str; 3] = ["08", "53", "57"];
+
+fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| OUTAGE_CLASSES.iter().any(|class| code.starts_with(class)))
+        }
+        _ => false,
+    }
+}
+
+/// A command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError<R: std::error::Error + 'static> {
+    /// A rule said no.
+    #[error(transparent)]
+    Refused(R),
+    /// The machinery failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<R: std::error::Error> From<sqlx::Error> for ExecuteError<R> {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(StoreError::Database(error))
+    }
+}
