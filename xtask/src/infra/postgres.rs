@@ -1,0 +1,197 @@
+//! A private PostgreSQL server.
+
+use super::{
+    place::{self, NOBODY, RunFolder},
+    secret,
+};
+use crate::{
+    process::{self, RUN_FOLDER_VARIABLE, Running},
+    progress::Step,
+    stop, workspace,
+};
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// The oldest version that the migrations are meant for.
+const MAJOR_MIN: u32 = 15;
+
+/// Tests hold one pool per service and per test.
+const CONNECTIONS_MAX: u32 = 300;
+
+/// A start replays at most what one run wrote.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Where a PostgreSQL's programs are.
+#[derive(Debug, Clone)]
+pub(crate) struct Programs {
+    pub(crate) bin: PathBuf,
+    /// Folder of shared libraries, for unpacked packages.
+    pub(crate) libraries: Option<PathBuf>,
+}
+
+impl Programs {
+    /// Those installed on this machine, the newest first.
+    pub(crate) fn installed() -> Option<Self> {
+        let mut bins: Vec<PathBuf> = workspace::on_path("initdb")
+            .and_then(|file| file.parent().map(Path::to_owned))
+            .into_iter()
+            .collect();
+        let mut packaged: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+            .collect();
+        packaged.sort_by_key(|(major, _)| std::cmp::Reverse(*major));
+        bins.extend(packaged.into_iter().map(|(_, bin)| bin));
+        bins.into_iter().map(|bin| Self { bin, libraries: None }).find(|found| {
+            found.bin.join("initdb").is_file() && found.major().is_some_and(|major| major >= MAJOR_MIN)
+        })
+    }
+
+    fn major(&self) -> Option<u32> {
+        // "postgres (PostgreSQL) 15.8 (Debian 15.8-0+deb12u1)"
+        let version = process::output_of(Command::new(self.bin.join("postgres")).arg("--version")).ok()?;
+        version.split_whitespace().nth(2)?.split('.').next()?.parse().ok()
+    }
+}
+
+/// One server with its own data.
+pub(crate) struct Postgres {
+    programs: Programs,
+    run_folder: PathBuf,
+    folder: PathBuf,
+    log: PathBuf,
+    port: u16,
+    password: String,
+    running: Option<Running>,
+}
+
+impl Postgres {
+    /// Makes the data folder and starts the server.
+    pub(crate) fn create(programs: Programs, run: &RunFolder, port: u16, step: &Step) -> Result<Self> {
+        let folder = run.private_of_nobody("postgres")?;
+        let mut server = Self {
+            programs,
+            run_folder: run.path().to_owned(),
+            log: run.path().join("postgres.log"),
+            folder,
+            port,
+            password: secret()?,
+            running: None,
+        };
+        step.note("making a database");
+        server.make_data()?;
+        step.note("starting");
+        server.start()?;
+        Ok(server)
+    }
+
+    /// How its superuser reaches it.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(Running::pid)
+    }
+
+    /// Fails when the server has ended by itself.
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
+        self.running.as_mut().map_or(Ok(()), Running::check_alive)
+    }
+
+    /// Starts the server on its port with its data, and waits until it takes connections.
+    pub(crate) fn start(&mut self) -> Result<()> {
+        let mut command = self.program("postgres");
+        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            &format!("max_connections={CONNECTIONS_MAX}"),
+            // The data ends with the run, so nothing is gained by surviving a power cut.
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+            // Costs more than our short statements take.
+            "jit=off",
+        ] {
+            command.args(["-c", setting]);
+        }
+        let mut running = Running::start("PostgreSQL", &mut command, &self.log)?;
+        let status = self.data().join("postmaster.pid");
+        let pid = running.pid().to_string();
+        stop::wait_until("PostgreSQL", START_LIMIT, || {
+            running.check_alive()?;
+            let lines = fs::read_to_string(&status).unwrap_or_default();
+            Ok(lines.lines().next() == Some(&pid) && lines.lines().any(|line| line.trim() == "ready"))
+        })?;
+        self.running = Some(running);
+        Ok(())
+    }
+
+    /// Ends the server: in order, so that clients are told, or at once, as a crash would.
+    pub(crate) fn stop(&mut self, crash: bool) {
+        if let Some(mut running) = self.running.take() {
+            running.end(if crash { Signal::QUIT } else { Signal::INT }, Duration::from_secs(10));
+        }
+    }
+
+    fn make_data(&self) -> Result<()> {
+        let password_file = self.folder.join("password");
+        fs::write(&password_file, &self.password).context("writing the superuser's password")?;
+        place::set_mode(&password_file, 0o600)?;
+        if place::is_root() {
+            std::os::unix::fs::chown(&password_file, Some(NOBODY), Some(NOBODY))
+                .context("giving away the password file")?;
+        }
+        let mut command = self.program("initdb");
+        command.arg("-D").arg(self.data()).arg("--pwfile").arg(&password_file);
+        command.args([
+            "--username=postgres",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]);
+        process::run_logged("initdb", &mut command, &self.log)?;
+        fs::remove_file(&password_file).context("removing the password file")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// A call of one of its programs, as a user that it accepts: it refuses root.
+    fn program(&self, name: &str) -> Command {
+        let program = self.programs.bin.join(name);
+        let mut command = if place::is_root() {
+            let mut command = Command::new("setpriv");
+            command.arg(format!("--reuid={NOBODY}")).arg(format!("--regid={NOBODY}"));
+            command.args(["--clear-groups", "--inh-caps=-all", "--"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        command
+            .current_dir(&self.folder)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LC_ALL", "C");
+        command.env(RUN_FOLDER_VARIABLE, &self.run_folder);
+        if let Some(libraries) = &self.programs.libraries {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
+        command
+    }
+}
