@@ -1,1 +1,3 @@
-//! (skeleton)
+//! What journeys through the running system stand on.
+
+pub mod debian_root;
