@@ -19,7 +19,7 @@ pub struct DatabaseOptions {
 
 impl Default for DatabaseOptions {
     fn default() -> Self {
-        Self { max_connections: 8, start_timeout: Duration::from_secs(60) }
+        Self { max_connections: 8, start_timeout: Duration::from_mins(1) }
     }
 }
 

@@ -59,6 +59,10 @@ impl StoreError {
 /// SQLSTATE classes of a server that is going down, starting or out of resources.
 const OUTAGE_CLASSES: [&str; 3] = ["08", "53", "57"];
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "sqlx's errors are open-ended; what is not named is no outage"
+)]
 fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)

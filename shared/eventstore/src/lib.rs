@@ -1,4 +1,4 @@
-//! The event store on PostgreSQL: scoped transactions, append, the one order, and reading the log.
+//! The event store on `PostgreSQL`: scoped transactions, append, the one order, and reading the log.
 //!
 //! ```text
 //! execute / execute_in ──▶ es.append ──▶ es.event ──▶ Sequencer ──▶ es.order_log ──▶ Log::page ──▶ relay, views

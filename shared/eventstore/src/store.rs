@@ -89,7 +89,7 @@ impl Store {
         command: A::Command,
     ) -> Result<Committed, ExecuteError<A::Refusal>> {
         let loaded = load::<A>(&mut **tx, None, target.stream_id, Some(target.cause.command_id)).await?;
-        let outcome = match decide::<A>(loaded, command)? {
+        let outcome = match decide::<A>(&loaded, command)? {
             Decision::Nothing(committed) => Some(committed),
             Decision::Append { version, events } => {
                 write::<A>(&mut **tx, None, target, version, &events).await?
@@ -120,7 +120,7 @@ where
     E: PgExecutor<'e>,
 {
     let loaded = load::<A>(executor(), scope, target.stream_id, Some(target.cause.command_id)).await?;
-    match decide::<A>(loaded, command)? {
+    match decide::<A>(&loaded, command)? {
         Decision::Nothing(committed) => Ok(Some(committed)),
         Decision::Append { version, events } => write::<A>(executor(), scope, target, version, &events).await,
     }
@@ -132,7 +132,7 @@ enum Decision<E> {
 }
 
 fn decide<A: Aggregate>(
-    loaded: Loaded<A::State>,
+    loaded: &Loaded<A::State>,
     command: A::Command,
 ) -> Result<Decision<A::Event>, ExecuteError<A::Refusal>> {
     let version = loaded.version;

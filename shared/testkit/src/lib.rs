@@ -122,10 +122,87 @@ fn with_user(url: &str, user: &str) -> String {
     format!("{scheme}://{user}@{server}")
 }
 
-/// The broker's URL.
-pub fn amqp_url() -> String {
-    std::env::var("PATCHFLEET_TEST_AMQP_URL")
-        .expect("PATCHFLEET_TEST_AMQP_URL is not set: run the tests with `cargo xtask test`")
+/// A virtual host of the test's own on the real broker, removed at the end.
+#[derive(Debug)]
+pub struct TestBroker {
+    admin_url: String,
+    amqp_url: String,
+    name: String,
+}
+
+impl TestBroker {
+    /// Makes the virtual host.
+    pub async fn create() -> Self {
+        let hint = "is not set: run the tests with `cargo xtask test`";
+        let admin_url = std::env::var("PATCHFLEET_TEST_AMQP_ADMIN_URL")
+            .unwrap_or_else(|_| panic!("PATCHFLEET_TEST_AMQP_ADMIN_URL {hint}"));
+        let amqp_url = std::env::var("PATCHFLEET_TEST_AMQP_URL")
+            .unwrap_or_else(|_| panic!("PATCHFLEET_TEST_AMQP_URL {hint}"));
+        let broker = Self { admin_url, amqp_url, name: format!("test-{}", Uuid::new_v4().simple()) };
+        broker.admin("PUT", &format!("/api/vhosts/{}", broker.name)).await;
+        broker
+    }
+
+    /// Where services connect.
+    pub fn url(&self) -> String {
+        let server_end = self.amqp_url.rfind('/').unwrap();
+        format!("{}/{}", &self.amqp_url[..server_end], self.name)
+    }
+
+    /// Cuts every connection of the virtual host, as a broker's restart would.
+    pub async fn cut_connections(&self) {
+        // The broker lists a connection some seconds after it was made.
+        let mut connections = Vec::new();
+        while connections.is_empty() {
+            let list = self.admin("GET", &format!("/api/vhosts/{}/connections", self.name)).await;
+            connections = serde_json::from_str::<Vec<serde_json::Value>>(&list).unwrap();
+        }
+        for connection in connections {
+            let name = connection["name"]
+                .as_str()
+                .unwrap()
+                .replace(' ', "%20")
+                .replace('>', "%3E")
+                .replace(':', "%3A");
+            self.admin("DELETE", &format!("/api/connections/{name}")).await;
+        }
+    }
+
+    /// Messages in a queue, and whether it exists.
+    pub async fn queue_length(&self, queue: &str) -> Option<u64> {
+        let answer = self.admin("GET", &format!("/api/queues/{}/{queue}", self.name)).await;
+        let queue: serde_json::Value = serde_json::from_str(&answer).ok()?;
+        queue["messages"].as_u64()
+    }
+
+    /// One request to the broker's management API; answers with the body.
+    async fn admin(&self, method: &str, path: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let rest = self.admin_url.split_once("://").unwrap().1.trim_end_matches('/');
+        let (credentials, server) = rest.split_once('@').unwrap();
+        let mut stream = tokio::net::TcpStream::connect(server).await.unwrap();
+        let request = format!(
+            "{method} {path} HTTP/1.0\r\nhost: {server}\r\nauthorization: Basic {}\r\ncontent-type: application/json\r\ncontent-length: 0\r\n\r\n",
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, credentials),
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+    }
+}
+
+impl Drop for TestBroker {
+    fn drop(&mut self) {
+        let broker =
+            Self { admin_url: self.admin_url.clone(), amqp_url: String::new(), name: self.name.clone() };
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(broker.admin("DELETE", &format!("/api/vhosts/{}", broker.name)));
+            std::mem::forget(broker);
+        });
+        let _ = dropping.join();
+    }
 }
 
 /// A new command of the test itself.
@@ -150,7 +227,7 @@ where
     F: FnMut() -> Fut,
     Fut: Future<Output = bool>,
 {
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_mins(1);
     while !condition().await {
         assert!(tokio::time::Instant::now() < deadline, "waited a minute in vain for: {what}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
