@@ -1,0 +1,286 @@
+//! Debian's advisory list (`DSA/list`, `DLA/list`): line text, newest advisory first.
+//!
+//! ```text
+//! [29 Mar 2023] DSA-5380-1 xorg-server - security update
+//!         {CVE-2023-1393}
+//!         [bullseye] - xorg-server 2:1.20.11-1+deb11u6
+//! ```
+//! An advisory that fixes two releases is two patches: a device needs the one of its own release.
+
+use crate::document::{
+    Context, DocumentError, PATCH_CVES_MAX, PATCH_TARGETS_MAX, ParsedDocument, Quarantine, RECORDS_MAX,
+    clipped, is_cve, is_plain,
+};
+use crate::severity;
+use chrono::{NaiveDate, NaiveTime};
+use contracts::feeds::PatchFacts;
+use contracts::{Classification, DevicePlatform, FixTarget, NAMESPACE, OsRelease, RebootBehaviour, Severity};
+use debversion::Version;
+use kernel::PatchId;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// Debian's releases: codename and `VERSION_ID`.
+const RELEASES: &[(&str, &str)] = &[
+    ("slink", "2.1"),
+    ("potato", "2.2"),
+    ("woody", "3.0"),
+    ("sarge", "3.1"),
+    ("etch", "4.0"),
+    ("lenny", "5.0"),
+    ("squeeze", "6.0"),
+    ("wheezy", "7"),
+    ("jessie", "8"),
+    ("stretch", "9"),
+    ("buster", "10"),
+    ("bullseye", "11"),
+    ("bookworm", "12"),
+    ("trixie", "13"),
+    ("forky", "14"),
+    ("duke", "15"),
+];
+
+/// The version of a release, by its codename.
+pub(crate) fn release_version(codename: &str) -> Option<&'static str> {
+    RELEASES.iter().find(|(name, _)| *name == codename).map(|(_, version)| *version)
+}
+
+/// Whether a text begins like an advisory list.
+pub(crate) fn is_list(head: &str) -> bool {
+    head.lines().find(|line| !line.trim().is_empty()).is_some_and(|line| header(line).is_some())
+}
+
+/// An advisory as it is written.
+struct Advisory<'a> {
+    date: NaiveDate,
+    id: &'a str,
+    title: &'a str,
+    cves: BTreeSet<&'a str>,
+    /// Codename to what is fixed there.
+    fixes: BTreeMap<&'a str, Release<'a>>,
+}
+
+#[derive(Default)]
+struct Release<'a> {
+    /// Source package to first good version.
+    sources: BTreeMap<&'a str, &'a str>,
+    /// Urgencies: `- courier 0.47-4sarge3 (bug #320290; medium)`.
+    urgencies: BTreeSet<&'a str>,
+}
+
+pub(crate) fn parse(text: &str, context: &Context) -> Result<ParsedDocument, DocumentError> {
+    // A list cut in the middle of a line would give a wrong version, which is worse than none.
+    if !text.ends_with('\n') {
+        return Err(DocumentError::Truncated { reason: "the last line has no end".to_owned() });
+    }
+    let mut quarantine = Quarantine::default();
+    let advisories = advisories(text, &mut quarantine)?;
+    if advisories.is_empty() || quarantine.len() > advisories.len() + 10 {
+        return Err(DocumentError::Malformed {
+            reason: format!("{} advisories and {} unreadable lines", advisories.len(), quarantine.len()),
+        });
+    }
+    let newest = advisories.iter().map(|advisory| advisory.date).max();
+    let mut patches: Vec<PatchFacts> = Vec::new();
+    for advisory in &advisories {
+        for (codename, release) in &advisory.fixes {
+            let Some(version) = release_version(codename) else {
+                quarantine.add(format!("{}: release {codename:?} is not known", advisory.id));
+                continue;
+            };
+            patches.push(facts(advisory, codename, version, release, context));
+        }
+    }
+    link_supersedence(&mut patches);
+    Ok(ParsedDocument {
+        document_date: newest.map(|date| date.and_time(NaiveTime::MIN).and_utc()),
+        patches,
+        ratings: Vec::new(),
+        quarantined: quarantine.into_reasons(),
+    })
+}
+
+fn advisories<'a>(text: &'a str, quarantine: &mut Quarantine) -> Result<Vec<Advisory<'a>>, DocumentError> {
+    let mut advisories: Vec<Advisory<'a>> = Vec::new();
+    let mut ids = HashSet::new();
+    // After an unreadable head, its lines must not be taken for the advisory before it.
+    let mut skipping = false;
+    for (at, line) in text.lines().enumerate() {
+        let number = at + 1;
+        if line.trim().is_empty() {
+            continue;
+        }
+        if line.starts_with([' ', '\t']) {
+            if let Some(advisory) = advisories.last_mut().filter(|_| !skipping) {
+                detail(advisory, line.trim(), number, quarantine);
+            }
+            continue;
+        }
+        let Some((date, id, title)) = header(line) else {
+            quarantine.add(format!("line {number} is not an advisory: {line}"));
+            skipping = true;
+            continue;
+        };
+        skipping = !ids.insert(id);
+        if skipping {
+            quarantine.add(format!("line {number}: {id} is here twice, the first one counts"));
+            continue;
+        }
+        if advisories.len() >= RECORDS_MAX {
+            return Err(DocumentError::TooManyRecords { limit: RECORDS_MAX });
+        }
+        advisories.push(Advisory { date, id, title, cves: BTreeSet::new(), fixes: BTreeMap::new() });
+    }
+    Ok(advisories)
+}
+
+/// `[29 Mar 2023] DSA-5380-1 xorg-server - security update`; ids before 2005 have no second number.
+fn header(line: &str) -> Option<(NaiveDate, &str, &str)> {
+    let (date, rest) = line.strip_prefix('[')?.split_once(']')?;
+    let date = NaiveDate::parse_from_str(date.trim(), "%d %b %Y").ok()?;
+    let rest = rest.trim();
+    let (id, title) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let numbers = id.strip_prefix("DSA-").or_else(|| id.strip_prefix("DLA-"))?;
+    let (first, second) = numbers.split_once('-').unwrap_or((numbers, "1"));
+    let is_number = |part: &str| (1..=9).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    (is_number(first) && is_number(second)).then_some((date, id, title.trim()))
+}
+
+/// A line below an advisory: its CVEs, a fix, or a note.
+fn detail<'a>(advisory: &mut Advisory<'a>, line: &'a str, number: usize, quarantine: &mut Quarantine) {
+    if let Some(ids) = line.strip_prefix('{') {
+        let ids = ids.trim_end_matches('}').split_whitespace();
+        for id in ids {
+            if !is_cve(id) {
+                // Old lists name candidates (`CAN-2004-0001`) and unnumbered issues; they identify nothing today.
+                continue;
+            }
+            if advisory.cves.len() >= PATCH_CVES_MAX {
+                quarantine.add(format!("line {number}: {} has more than {PATCH_CVES_MAX} CVEs", advisory.id));
+                return;
+            }
+            advisory.cves.insert(id);
+        }
+        return;
+    }
+    let Some((codename, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+        if !line.starts_with("NOTE:") {
+            quarantine.add(format!("line {number}: neither a fix nor a note: {line}"));
+        }
+        return;
+    };
+    let mut words = rest.split_whitespace();
+    let (Some("-"), Some(source), Some(version)) = (words.next(), words.next(), words.next()) else {
+        quarantine.add(format!("line {number}: a fix without package or version: {line}"));
+        return;
+    };
+    // `<not-affected>`, `<unfixed>`, `<end-of-life>`: said, and nothing to install. `0` says the same.
+    if version.starts_with('<') || version == "0" {
+        return;
+    }
+    if !is_plain(source) || !is_plain(version) || version.parse::<Version>().is_err() {
+        quarantine.add(format!("line {number}: {version:?} is not a Debian version"));
+        return;
+    }
+    let release = advisory.fixes.entry(codename).or_default();
+    if release.sources.len() >= PATCH_TARGETS_MAX {
+        quarantine
+            .add(format!("line {number}: {} fixes more than {PATCH_TARGETS_MAX} packages", advisory.id));
+        return;
+    }
+    // Only some advisories tell an urgency, behind the version and among bug numbers.
+    let remarks = rest.split_once('(').map_or("", |(_, remarks)| remarks.trim_end_matches(')'));
+    let is_urgency = |word: &&str| severity::from_word(word) != Severity::Unknown;
+    release.urgencies.extend(remarks.split(';').map(str::trim).filter(is_urgency));
+    let best = release.sources.entry(source).or_insert(version);
+    if !is_at_least(best, version) {
+        *best = version;
+    }
+}
+
+fn facts(
+    advisory: &Advisory<'_>,
+    codename: &str,
+    os_version: &str,
+    release: &Release<'_>,
+    context: &Context,
+) -> PatchFacts {
+    let id = advisory.id;
+    // Mostly there is no urgency: the tracker has more of them, and nobody guesses.
+    let (severity, vendor_severity) = severity::highest(release.urgencies.iter().copied());
+    let os = OsRelease { id: "debian".to_owned(), version: os_version.to_owned() };
+    PatchFacts {
+        patch_id: PatchId::derived(NAMESPACE, &format!("debian/{id}/{codename}")),
+        feed_id: context.feed_id,
+        vendor_patch_id: id.to_owned(),
+        name: clipped(&format!("{} for Debian {os_version} ({id})", advisory.title)),
+        platform: DevicePlatform::Linux,
+        os_versions: vec![format!("Debian {os_version} ({codename})")],
+        vendor_severity: vendor_severity.to_owned(),
+        severity,
+        classification: Classification::Security,
+        release_date: advisory.date,
+        cves: advisory.cves.iter().map(|&cve| cve.to_owned()).collect(),
+        targets: release
+            .sources
+            .iter()
+            .map(|(source, version)| FixTarget::SourcePackage {
+                os: os.clone(),
+                source: (*source).to_owned(),
+                fixed_version: (*version).to_owned(),
+            })
+            .collect(),
+        supersedes: Vec::new(),
+        // The list says nothing about restarting; the package does, when it is installed.
+        reboot: RebootBehaviour::Unknown,
+        url: Some(format!("https://security-tracker.debian.org/tracker/{id}")),
+    }
+}
+
+/// A later advisory for the same packages of the same release replaces the one before it: apt offers only the newest version.
+///
+/// Only where it reaches every package of the older one, at the same version or above.
+fn link_supersedence(patches: &mut [PatchFacts]) {
+    let mut order: Vec<usize> = (0..patches.len()).rev().collect();
+    // The list is newest first; a stable sort by day keeps its order within a day.
+    order.sort_by_key(|&at| patches[at].release_date);
+    let mut latest: HashMap<String, usize> = HashMap::new();
+    for at in order {
+        let keys: Vec<String> = packages(&patches[at]).map(|(key, _)| key).collect();
+        let before: BTreeSet<usize> = keys.iter().filter_map(|key| latest.get(key).copied()).collect();
+        let mut replaced: Vec<String> = before
+            .into_iter()
+            .filter(|&old| reaches(&patches[at], &patches[old]))
+            .map(|old| patches[old].vendor_patch_id.clone())
+            .collect();
+        replaced.sort();
+        replaced.dedup();
+        patches[at].supersedes = replaced;
+        for key in keys {
+            latest.insert(key, at);
+        }
+    }
+}
+
+fn reaches(newer: &PatchFacts, older: &PatchFacts) -> bool {
+    packages(older).all(|(key, wanted)| {
+        packages(newer).any(|(other, version)| other == key && is_at_least(version, wanted))
+    })
+}
+
+/// Release and source package, with the first good version.
+fn packages(patch: &PatchFacts) -> impl Iterator<Item = (String, &str)> {
+    patch.targets.iter().filter_map(|target| match target {
+        FixTarget::SourcePackage { os, source, fixed_version } => {
+            Some((format!("{} {source}", os.key()), fixed_version.as_str()))
+        }
+        FixTarget::Kb { .. } => None,
+    })
+}
+
+/// Whether `version` is `wanted` or later, in Debian's order.
+fn is_at_least(version: &str, wanted: &str) -> bool {
+    match (version.parse::<Version>(), wanted.parse::<Version>()) {
+        (Ok(version), Ok(wanted)) => version >= wanted,
+        (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => false,
+    }
+}

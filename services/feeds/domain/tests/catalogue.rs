@@ -1,0 +1,329 @@
+//! Which facts about feeds and patches are news.
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+use chrono::{DateTime, NaiveDate, Utc};
+use contracts::feeds::{
+    FeedFormat, FeedKind, FeedRegistered, FeedSyncCompleted, FeedSyncFailed, PatchFacts, PatchPublished,
+    PatchRevised, PatchSuperseded, PatchWithdrawn,
+};
+use contracts::{Classification, DevicePlatform, FixTarget, NAMESPACE, OsRelease, RebootBehaviour, Severity};
+use feeds_domain::catalogue::{
+    Feed, FeedCommand, FeedRefusal, FeedSettings, Patch, PatchCommand, PatchRefusal, PatchState, replaces,
+};
+use feeds_domain::document::{Context, parse};
+use kernel::{Aggregate, FeedId, PatchId, fold};
+use proptest::prelude::*;
+use scenario::given;
+
+fn feed_id() -> FeedId {
+    FeedId(uuid::Uuid::from_u128(1))
+}
+
+fn settings() -> FeedSettings {
+    FeedSettings {
+        name: "Debian security".to_owned(),
+        kind: FeedKind::OsVendor,
+        format: FeedFormat::DebianDsaList,
+        source: "debian/list.txt".to_owned(),
+    }
+}
+
+fn registered() -> FeedRegistered {
+    let FeedSettings { name, kind, format, source } = settings();
+    FeedRegistered { feed_id: feed_id(), name, kind, format, source }
+}
+
+fn day(number: u32) -> DateTime<Utc> {
+    NaiveDate::from_ymd_opt(2026, 10, number).unwrap().and_hms_opt(0, 0, 0).unwrap().and_utc()
+}
+
+fn sync(sha: &str, date: DateTime<Utc>, published: u32) -> FeedSyncCompleted {
+    FeedSyncCompleted {
+        feed_id: feed_id(),
+        document_sha256: sha.to_owned(),
+        document_date: Some(date),
+        published,
+        revised: 0,
+        unchanged: 0,
+        quarantined: Vec::new(),
+    }
+}
+
+fn failure(reason: &str) -> FeedSyncFailed {
+    FeedSyncFailed {
+        feed_id: feed_id(),
+        code: "feeds.document_malformed".to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+#[test]
+fn a_feed_is_registered_once() {
+    given::<Feed>([])
+        .when(FeedCommand::Register { feed_id: feed_id(), settings: settings() })
+        .then([registered().into()]);
+}
+
+#[test]
+fn another_feed_cannot_take_its_id() {
+    let other = FeedSettings { name: "Other".to_owned(), ..settings() };
+    given::<Feed>([registered().into()])
+        .when(FeedCommand::Register { feed_id: feed_id(), settings: other })
+        .then_refused(&FeedRefusal::AlreadyRegistered { name: "Debian security".to_owned() });
+}
+
+#[test]
+fn a_feed_needs_a_name_and_a_source() {
+    let command = |settings| FeedCommand::Register { feed_id: feed_id(), settings };
+    given::<Feed>([])
+        .when(command(FeedSettings { name: "  ".to_owned(), ..settings() }))
+        .then_refused(&FeedRefusal::InvalidName);
+    given::<Feed>([])
+        .when(command(FeedSettings { source: "a\nb".to_owned(), ..settings() }))
+        .then_refused(&FeedRefusal::InvalidSource);
+}
+
+#[test]
+fn an_unknown_feed_synchronises_nothing() {
+    given::<Feed>([])
+        .when(FeedCommand::RecordSync(sync("aa", day(1), 1)))
+        .then_refused(&FeedRefusal::Unknown);
+    given::<Feed>([]).when(FeedCommand::Examine { document_date: None }).then_refused(&FeedRefusal::Unknown);
+}
+
+#[test]
+fn a_document_is_recorded_when_it_was_taken_in() {
+    let past = [registered().into(), sync("aa", day(1), 3).into()];
+    given::<Feed>(past.clone()).when(FeedCommand::RecordSync(sync("aa", day(1), 0))).then_nothing();
+    given::<Feed>(past)
+        .when(FeedCommand::RecordSync(sync("bb", day(2), 0)))
+        .then([sync("bb", day(2), 0).into()]);
+}
+
+#[test]
+fn an_older_document_does_not_replace_a_newer_one() {
+    given::<Feed>([registered().into(), sync("bb", day(2), 3).into(), failure("x").into()])
+        .when(FeedCommand::Examine { document_date: Some(day(1)) })
+        .then_refused(&FeedRefusal::DocumentOlder { document_date: day(1), newest: day(2) });
+}
+
+#[test]
+fn a_reissue_of_the_same_day_and_a_document_without_date_are_welcome() {
+    for document_date in [Some(day(2)), Some(day(3)), None] {
+        given::<Feed>([registered().into(), sync("bb", day(2), 3).into()])
+            .when(FeedCommand::Examine { document_date })
+            .then_nothing();
+    }
+}
+
+#[test]
+fn the_same_failure_is_news_once_and_its_end_is_news_again() {
+    given::<Feed>([registered().into()])
+        .when(FeedCommand::RecordFailure(failure("cut")))
+        .then([failure("cut").into()]);
+    given::<Feed>([registered().into(), sync("aa", day(1), 3).into(), failure("cut").into()])
+        .when(FeedCommand::RecordSync(sync("aa", day(1), 0)))
+        .then([sync("aa", day(1), 0).into()]);
+}
+
+fn facts(vendor_id: &str, os_versions: &[&str], released: u32) -> PatchFacts {
+    PatchFacts {
+        patch_id: PatchId::derived(NAMESPACE, vendor_id),
+        feed_id: feed_id(),
+        vendor_patch_id: vendor_id.to_owned(),
+        name: format!("Update {vendor_id}"),
+        platform: DevicePlatform::Windows,
+        os_versions: os_versions.iter().map(|&os| os.to_owned()).collect(),
+        vendor_severity: "Important".to_owned(),
+        severity: Severity::High,
+        classification: Classification::Security,
+        release_date: day(released).date_naive(),
+        cves: vec!["CVE-2026-30001".to_owned()],
+        targets: os_versions
+            .iter()
+            .map(|&version| FixTarget::Kb {
+                os: OsRelease { id: "windows".to_owned(), version: version.to_owned() },
+                kb: vendor_id.to_owned(),
+                fixed_build: None,
+            })
+            .collect(),
+        supersedes: Vec::new(),
+        reboot: RebootBehaviour::Always,
+        url: None,
+    }
+}
+
+fn kb2() -> PatchFacts {
+    facts("KB5000002", &["Windows 11"], 2)
+}
+
+fn published(patch: PatchFacts) -> contracts::feeds::PatchEvent {
+    PatchPublished { patch }.into()
+}
+
+fn publish(facts: PatchFacts) -> PatchCommand {
+    PatchCommand::Publish { facts: Box::new(facts) }
+}
+
+fn revised(patch: PatchFacts, changed: &[&str]) -> contracts::feeds::PatchEvent {
+    PatchRevised { patch, changed: changed.iter().map(|&field| field.to_owned()).collect() }.into()
+}
+
+#[test]
+fn a_patch_is_published_once() {
+    given::<Patch>([]).when(publish(kb2())).then([published(kb2())]);
+}
+
+#[test]
+fn a_changed_patch_is_revised_and_the_fact_names_what_changed() {
+    let now = PatchFacts { name: "Better".to_owned(), reboot: RebootBehaviour::Maybe, ..kb2() };
+    given::<Patch>([published(kb2())]).when(publish(now.clone())).then([revised(now, &["name", "reboot"])]);
+}
+
+#[test]
+fn a_known_severity_is_not_lost_to_a_document_that_has_none() {
+    let unrated = PatchFacts { severity: Severity::Unknown, vendor_severity: String::new(), ..kb2() };
+    given::<Patch>([published(kb2())]).when(publish(unrated)).then_nothing();
+}
+
+#[test]
+fn a_rating_revises_the_severity() {
+    let unrated = PatchFacts { severity: Severity::Unknown, vendor_severity: String::new(), ..kb2() };
+    let rated = PatchFacts { severity: Severity::High, vendor_severity: "high**".to_owned(), ..kb2() };
+    given::<Patch>([published(unrated.clone())])
+        .when(PatchCommand::Rate { vendor_severity: "high**".to_owned() })
+        .then([revised(rated, &["vendor_severity", "severity"])]);
+    given::<Patch>([published(unrated)])
+        .when(PatchCommand::Rate { vendor_severity: "not yet assigned".to_owned() })
+        .then_nothing();
+    given::<Patch>([])
+        .when(PatchCommand::Rate { vendor_severity: "high".to_owned() })
+        .then_refused(&PatchRefusal::Unknown);
+}
+
+#[test]
+fn another_feed_only_adds() {
+    let elsewhere = PatchFacts {
+        feed_id: FeedId(uuid::Uuid::from_u128(2)),
+        name: "Other title".to_owned(),
+        severity: Severity::Critical,
+        vendor_severity: "Critical".to_owned(),
+        cves: vec!["CVE-2026-29999".to_owned()],
+        ..facts("KB5000002", &["Windows Server"], 9)
+    };
+    let both = PatchFacts {
+        severity: Severity::Critical,
+        vendor_severity: "Critical".to_owned(),
+        cves: vec!["CVE-2026-29999".to_owned(), "CVE-2026-30001".to_owned()],
+        ..facts("KB5000002", &["Windows 11", "Windows Server"], 2)
+    };
+    given::<Patch>([published(kb2())])
+        .when(publish(elsewhere))
+        .then([revised(both, &["os_versions", "vendor_severity", "severity", "cves", "targets"])]);
+}
+
+fn superseded() -> contracts::feeds::PatchEvent {
+    PatchSuperseded {
+        patch_id: kb2().patch_id,
+        superseded_by: PatchId::derived(NAMESPACE, "KB5000003"),
+        superseded_by_vendor_id: "KB5000003".to_owned(),
+    }
+    .into()
+}
+
+fn supersede(by: &str) -> PatchCommand {
+    PatchCommand::Supersede { by: PatchId::derived(NAMESPACE, by), by_vendor_id: by.to_owned() }
+}
+
+#[test]
+fn a_newer_patch_supersedes_once() {
+    given::<Patch>([published(kb2())]).when(supersede("KB5000003")).then([superseded()]);
+    given::<Patch>([published(kb2()), superseded()]).when(supersede("KB5000004")).then_nothing();
+}
+
+#[test]
+fn a_patch_does_not_supersede_itself() {
+    given::<Patch>([published(kb2())]).when(supersede("KB5000002")).then_nothing();
+}
+
+#[test]
+fn a_superseded_patch_stays_known_and_marked() {
+    let now = PatchFacts { name: "Better".to_owned(), ..kb2() };
+    given::<Patch>([published(kb2()), superseded()])
+        .when(publish(now.clone()))
+        .then([revised(now.clone(), &["name"])]);
+    given::<Patch>([published(kb2()), superseded(), revised(now, &["name"])])
+        .when(supersede("KB5000003"))
+        .then_nothing();
+}
+
+#[test]
+fn a_withdrawn_patch_does_not_come_back_by_itself() {
+    let withdrawn: contracts::feeds::PatchEvent =
+        PatchWithdrawn { patch_id: kb2().patch_id, reason: "does not boot".to_owned() }.into();
+    given::<Patch>([published(kb2())])
+        .when(PatchCommand::Withdraw { reason: "does not boot".to_owned() })
+        .then([withdrawn.clone()]);
+    given::<Patch>([published(kb2()), withdrawn]).when(publish(kb2())).then_refused(&PatchRefusal::Withdrawn);
+}
+
+#[test]
+fn a_patch_replaces_another_only_where_it_reaches_all_of_it() {
+    let newer =
+        |os: &[&str]| PatchFacts { supersedes: vec!["KB5000002".to_owned()], ..facts("KB5000003", os, 3) };
+    assert!(replaces(&newer(&["Windows 11", "Windows Server"]), &kb2()));
+    assert!(!replaces(&newer(&["Windows Server"]), &kb2()));
+    assert!(!replaces(&facts("KB5000003", &["Windows 11"], 3), &kb2()), "the vendor does not say so");
+}
+
+#[test]
+fn two_patches_never_replace_each_other() {
+    let link = |id: &str, other: &str| PatchFacts {
+        supersedes: vec![other.to_owned()],
+        ..facts(id, &["Windows 11"], 2)
+    };
+    let (a, b) = (link("KB5000002", "KB5000003"), link("KB5000003", "KB5000002"));
+    assert!(replaces(&b, &a));
+    assert!(!replaces(&a, &b));
+    assert!(!replaces(&link("KB5000002", "KB5000002"), &link("KB5000002", "KB5000002")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn publishing_a_document_again_adds_nothing(order in prop::collection::vec(0..2usize, 1..6)) {
+        let months = [
+            &include_bytes!("documents/msrc-2026-sep.json")[..],
+            &include_bytes!("documents/msrc-2026-oct.json")[..],
+        ];
+        for &first in &order {
+            let document = parse(FeedFormat::MsrcCvrf, months[first], &Context { feed_id: feed_id() }).unwrap();
+            for patch in document.patches {
+                let past = Patch::decide(&PatchState::Unknown, publish(patch.clone())).unwrap();
+                prop_assert_eq!(past.len(), 1);
+                let again = Patch::decide(&fold::<Patch>(&past), publish(patch)).unwrap();
+                prop_assert!(again.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn documents_of_two_feeds_settle(order in prop::collection::vec(any::<bool>(), 2..8)) {
+        let here = kb2();
+        let there = PatchFacts {
+            feed_id: FeedId(uuid::Uuid::from_u128(2)),
+            cves: vec!["CVE-2026-1".to_owned()],
+            severity: Severity::Low,
+            ..facts("KB5000002", &["Windows Server"], 1)
+        };
+        let mut past = vec![published(here)];
+        let mut news = 0;
+        for _ in order {
+            let events = Patch::decide(&fold::<Patch>(&past), publish(there.clone())).unwrap();
+            news += events.len();
+            past.extend(events);
+        }
+        prop_assert_eq!(news, 1);
+    }
+}
