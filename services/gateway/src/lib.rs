@@ -1,1 +1,3 @@
-//! (skeleton)
+//! The GraphQL API for partners and customers.
+
+pub mod front;

@@ -1,0 +1,1 @@
+//! Documents made to hurt: each is refused for the right reason, or answered.
