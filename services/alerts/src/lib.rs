@@ -1,1 +1,3 @@
-//! (skeleton)
+//! Alerts and the webhooks that carry them.
+
+pub mod webhook;

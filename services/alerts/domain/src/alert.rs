@@ -1,7 +1,9 @@
 //! One alert: a message about a condition that someone should know.
 //!
+//! ```text
 //! NotRaised --raise--> Open --acknowledge--> Acknowledged --resolve--> Resolved
 //!                        '------------------resolve--------------------^
+//! ```
 
 use contracts::alerts::{
     AlertAcknowledged, AlertEvent, AlertRaised, AlertResolved, AlertSeverity, AlertType,

@@ -1,8 +1,10 @@
 //! One delivery of one event to one webhook.
 //!
+//! ```text
 //! Pending --2xx--> Delivered
 //!    |               ^
 //!    '--no--> Retrying --no, attempts used up or gone--> DeadLettered
+//! ```
 
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::alerts::{DeliveryDeadLettered, DeliveryEvent, DeliveryRetryScheduled, DeliverySucceeded};

@@ -1,6 +1,8 @@
 //! One registered receiver of events.
 //!
+//! ```text
 //! NotRegistered --register--> Active --disable--> Disabled
+//! ```
 
 use crate::subscription::{EVENT_TYPES_MAX, is_known};
 use chrono::{DateTime, TimeDelta, Utc};

@@ -1,0 +1,5 @@
+//! Signed HTTP POSTs of events to registered receivers.
+
+pub mod sender;
+pub mod sign;
+pub mod target;
