@@ -120,7 +120,9 @@ async fn catch_up(
                 Taken::Stopped => return Ok(()),
                 again @ (Taken::RetryAfter(..) | Taken::Park(_)) => {
                     let body = message_body(event)?;
-                    set_aside(channel, consumer.name(), &body, 0, again).await?;
+                    if set_aside(channel, consumer.name(), &body, 0, again).await? == Aside::Parked {
+                        close(database, consumer.name(), event).await?;
+                    }
                 }
             }
         }
@@ -163,15 +165,20 @@ async fn receive(
     delivery: Delivery,
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
-    let taken = match eventstore::read_envelope(&delivery.data) {
-        Ok(event) => take_traced(database, consumer, &event, stop).await,
+    let event = eventstore::read_envelope(&delivery.data);
+    let taken = match &event {
+        Ok(event) => take_traced(database, consumer, event, stop).await,
         Err(error) => Taken::Park(error.to_string()),
     };
     match taken {
         Taken::Done => {}
         Taken::Stopped => return Ok(()),
         again @ (Taken::RetryAfter(..) | Taken::Park(_)) => {
-            set_aside(channel, consumer.name(), &delivery.data, attempt(&delivery), again).await?;
+            let aside =
+                set_aside(channel, consumer.name(), &delivery.data, attempt(&delivery), again).await?;
+            if let (Aside::Parked, Ok(event)) = (aside, &event) {
+                close(database, consumer.name(), event).await?;
+            }
         }
     }
     within("acknowledging", delivery.ack(BasicAckOptions::default())).await?;
@@ -209,6 +216,25 @@ fn message_body(event: &Envelope) -> Result<Vec<u8>, StoreError> {
         .map_err(|error| StoreError::Corrupt { what: format!("an event is not JSON: {error}") })
 }
 
+/// Where a message went.
+#[derive(Debug, PartialEq, Eq)]
+enum Aside {
+    Waiting,
+    Parked,
+}
+
+/// Notes that a parked event is dealt with, so that another copy of it is not parked as well.
+async fn close(database: &Database, name: &str, event: &Envelope) -> Result<(), StoreError> {
+    let mut tx = database.begin(&Scope::partner_of(event.tenant)).await?;
+    sqlx::query("insert into es.inbox (consumer, event_id) values ($1, $2) on conflict do nothing")
+        .bind(name)
+        .bind(event.event_id.0)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Puts a message into a retry queue, or into the parking queue after the last step.
 async fn set_aside(
     channel: &Channel,
@@ -216,9 +242,9 @@ async fn set_aside(
     body: &[u8],
     attempt: usize,
     taken: Taken,
-) -> Result<(), BrokerError> {
+) -> Result<Aside, BrokerError> {
     let (target, reason) = match taken {
-        Taken::Done | Taken::Stopped => return Ok(()),
+        Taken::Done | Taken::Stopped => return Ok(Aside::Waiting),
         Taken::Park(reason) => (topology::parking(queue), reason),
         Taken::RetryAfter(delay, reason) => {
             let step = topology::RETRY_STEPS.iter().skip(attempt).find(|step| **step >= delay);
@@ -240,7 +266,8 @@ async fn set_aside(
     })
     .await?;
     match confirmed {
-        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(None) if target == topology::parking(queue) => Ok(Aside::Parked),
+        Confirmation::Ack(None) => Ok(Aside::Waiting),
         Confirmation::Ack(Some(_)) | Confirmation::Nack(_) | Confirmation::NotRequested => {
             Err(BrokerError::Refused { queue: target })
         }
