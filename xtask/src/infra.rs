@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use control::{STATE_VARIABLE, Server, Started, State};
 use packages::Packages;
 use place::RunFolder;
+pub(crate) use ports::free as free_ports;
 use postgres::Postgres;
 use rabbitmq::RabbitMq;
 use std::{
@@ -34,6 +35,7 @@ const RESTART_ATTEMPTS: u32 = 5;
 
 /// Where servers may come from.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
+#[group(skip)]
 pub(crate) struct Options {
     /// Use unpacked Debian packages even where servers are installed
     #[arg(long, hide = true)]
@@ -322,10 +324,9 @@ pub(crate) fn write_private(file: &Path, text: &str) -> Result<()> {
 }
 
 /// A random word for a password, a cookie or a token.
-fn secret() -> Result<String> {
-    const BYTES: usize = 16;
-    let mut bytes = [0; BYTES];
+pub(crate) fn secret() -> Result<String> {
+    let mut bytes = [0; 16];
     let mut source = fs::File::open("/dev/urandom").context("opening the source of random bytes")?;
     source.read_exact(&mut bytes).context("reading random bytes")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }

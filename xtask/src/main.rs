@@ -1,18 +1,26 @@
 //! What people do with this repository: `cargo xtask up`, `demo`, `test`, `check`, `fix`, `docs`.
 
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
+#![expect(clippy::disallowed_methods, reason = "a launcher reads its environment and the machine's clock")]
 
+mod checks;
+mod demo;
+mod docs;
 mod infra;
 mod process;
 mod progress;
+mod services;
 mod stop;
+mod testing;
 mod workspace;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use demo::Handover;
 use infra::{Infra, control};
 use progress::Progress;
-use std::{process::ExitCode, time::Duration};
+use services::System;
+use std::{fmt::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 #[derive(Parser)]
 #[command(
@@ -27,8 +35,36 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Start only PostgreSQL and RabbitMQ, print the variables that tests read, serve until Ctrl-C
-    Infra(infra::Options),
+    /// Start PostgreSQL, RabbitMQ and every service; print the URLs; serve until Ctrl-C
+    Up(infra::Options),
+    /// Start everything as `up` does, tell the story from feed to proof, print a summary
+    Demo {
+        /// End after the summary, with status 0 only if every step was verified
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        infra: infra::Options,
+    },
+    /// Run the checks, then every test against a private PostgreSQL and RabbitMQ
+    Test(testing::Options),
+    /// Check format, lints, dependency rules, tidiness, generated files, licences
+    Check,
+    /// Repair format, lints and generated files as far as a program can
+    Fix,
+    /// Write the generated references
+    Docs {
+        /// Only fail if one differs
+        #[arg(long)]
+        check: bool,
+    },
+    /// Start only PostgreSQL and RabbitMQ, write the variables that tests read, serve until Ctrl-C
+    Infra {
+        /// Where the variables are written, as a shell reads them [default: .dev/env]
+        #[arg(long)]
+        env_file: Option<PathBuf>,
+        #[command(flatten)]
+        infra: infra::Options,
+    },
     /// Restart a server of the run that `PATCHFLEET_INFRA_STATE` names
     #[command(hide = true)]
     InfraRestart {
@@ -63,7 +99,19 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     stop::listen()?;
     match task {
-        Task::Infra(options) => serve_infra(options),
+        Task::Up(options) => up(options),
+        Task::Demo { once, infra } => demo::run(infra, once),
+        Task::Test(options) => testing::run(&options),
+        Task::Check => checks::run(&workspace::root()?, &Progress::new()),
+        Task::Fix => checks::fix(&workspace::root()?),
+        Task::Docs { check: true } => docs::check(&workspace::root()?),
+        Task::Docs { check: false } => {
+            for name in docs::write(&workspace::root()?)? {
+                println!("wrote {name}");
+            }
+            Ok(())
+        }
+        Task::Infra { env_file, infra } => serve_infra(env_file, infra),
         Task::InfraRestart { server, kill, down_for_ms } => {
             let took = control::request_restart(server, kill, Duration::from_millis(down_for_ms))?;
             println!("restarted in {:.1} s", took.as_secs_f64());
@@ -73,12 +121,22 @@ fn run(task: Task) -> Result<()> {
     }
 }
 
-fn serve_infra(options: infra::Options) -> Result<()> {
+fn up(options: infra::Options) -> Result<()> {
+    let mut system = System::start(&workspace::root()?, options, &[], &Progress::new())?;
+    Handover::of(&system).print();
+    println!("log            {}", system.log.display());
+    println!("Ctrl-C ends everything");
+    system.serve()
+}
+
+fn serve_infra(env_file: Option<PathBuf>, options: infra::Options) -> Result<()> {
     let root = workspace::root()?;
     let infra = Infra::start(&root, options, &Progress::new())?;
-    let lines: String =
-        infra.test_variables().iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
-    let file = root.join(".dev/env");
+    let mut lines = String::new();
+    for (name, value) in infra.test_variables() {
+        _ = writeln!(lines, "export {name}='{value}'");
+    }
+    let file = env_file.unwrap_or_else(|| root.join(".dev/env"));
     infra::write_private(&file, &lines)?;
     println!("{lines}# also in {}; Ctrl-C ends both servers", file.display());
     while !stop::requested() {
@@ -100,4 +158,15 @@ fn test_infra(options: infra::Options) -> Result<()> {
     infra.restart_broker().context("restarting the broker")?;
     println!("broker restarted after {:.1} s", started.elapsed().as_secs_f64());
     infra.check_alive()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Arguments::command().debug_assert();
+    }
 }

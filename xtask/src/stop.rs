@@ -70,9 +70,9 @@ pub(crate) fn wait_until(what: &str, limit: Duration, mut ready: impl FnMut() ->
     }
 }
 
-/// Waits for a signal.
-pub(crate) fn wait_for_signal() {
+/// Waits for a signal without holding a thread.
+pub(crate) async fn requested_async() {
     while !requested() {
-        thread::sleep(POLL);
+        tokio::time::sleep(POLL).await;
     }
 }

@@ -24,8 +24,13 @@ const MAJOR_MIN: u32 = 15;
 /// Tests hold one pool per service and per test.
 const CONNECTIONS_MAX: u32 = 300;
 
+/// The services' role is made by a migration, which knows no password. It owns nothing; the superuser, who could run
+/// programs as us, proves itself.
+const ACCESS: &str = "host all patchfleet_service 127.0.0.1/32 trust\n\
+                      host all all 127.0.0.1/32 scram-sha-256\n";
+
 /// A start replays at most what one run wrote.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// Where a PostgreSQL's programs are.
 #[derive(Debug, Clone)]
@@ -165,7 +170,8 @@ impl Postgres {
             "--no-sync",
         ]);
         process::run_logged("initdb", &mut command, &self.log)?;
-        fs::remove_file(&password_file).context("removing the password file")
+        fs::remove_file(&password_file).context("removing the password file")?;
+        fs::write(self.data().join("pg_hba.conf"), ACCESS).context("writing who may connect")
     }
 
     fn data(&self) -> PathBuf {

@@ -18,7 +18,7 @@ use std::{
 };
 
 /// A node opens its port after 6 to 19 seconds on an idle machine, later on a busy one.
-const START_LIMIT: Duration = Duration::from_secs(120);
+const START_LIMIT: Duration = Duration::from_mins(2);
 
 /// How long one attempt to talk to the node may take.
 const TALK_LIMIT: Duration = Duration::from_secs(2);

@@ -1,0 +1,205 @@
+//! The system as a whole on one machine: servers, migrated database, every service in one process.
+
+use crate::{
+    infra::{self, Infra},
+    process::{self, RUN_FOLDER_VARIABLE, Running, log_end},
+    progress::Progress,
+    stop, workspace,
+};
+use anyhow::{Context, Result};
+use contracts::Service;
+use std::{
+    collections::BTreeMap,
+    env,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// Services wait for each other's queues at their first start.
+const READY_LIMIT: Duration = Duration::from_secs(90);
+
+/// How long one question for readiness may take.
+const QUESTION_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long services may take to finish what they have begun.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// The usual ports, which the documentation shows. Used when all are free.
+const USUAL_PORTS: [u16; 9] = [7100, 7101, 7102, 7103, 7104, 7105, 7106, 7107, 7110];
+
+/// The role that services sign in as; a migration makes it.
+const SERVICE_ROLE: &str = "patchfleet_service";
+
+/// Who is platform operator in a private system.
+const OPERATOR: &str = "operator";
+
+/// The programs, built.
+#[derive(Debug, Clone)]
+pub(crate) struct Programs {
+    pub(crate) patchfleet: PathBuf,
+    pub(crate) agent: PathBuf,
+}
+
+impl Programs {
+    /// Where cargo puts them.
+    pub(crate) fn built(root: &Path) -> Self {
+        let folder = workspace::debug_folder(root);
+        Self { patchfleet: folder.join("patchfleet"), agent: folder.join("patchfleet-agent") }
+    }
+
+    /// Builds them.
+    pub(crate) fn build(root: &Path, progress: &Progress) -> Result<Self> {
+        let step = progress.headline("building patchfleet and patchfleet-agent");
+        let mut cargo = Command::new(workspace::cargo());
+        cargo.current_dir(root).args(["build", "--package", "patchfleet", "--package", "patchfleet-agent"]);
+        process::run_visible("cargo build", &mut cargo)?;
+        step.done("");
+        Ok(Self::built(root))
+    }
+}
+
+/// Everything that runs. Ends with this value: services first, then the servers.
+pub(crate) struct System {
+    services: Running,
+    pub(crate) programs: Programs,
+    /// Where each service answers.
+    pub(crate) urls: BTreeMap<Service, String>,
+    /// Proves to the built-in issuer who may ask for tokens.
+    pub(crate) client_secret: String,
+    /// The subject of the platform operator's tokens.
+    pub(crate) operator: &'static str,
+    pub(crate) log: PathBuf,
+    pub(crate) infra: Infra,
+}
+
+impl System {
+    /// Starts everything and waits until every service is ready. `extra` are further settings, as variables.
+    pub(crate) fn start(
+        root: &Path,
+        options: infra::Options,
+        extra: &[(&str, String)],
+        progress: &Progress,
+    ) -> Result<Self> {
+        let programs = Programs::build(root, progress)?;
+        let infra = Infra::start(root, options, progress)?;
+        let client_secret = infra::secret()?;
+        let ports = ports()?;
+        let log = infra.folder().join("patchfleet.log");
+        let mut settings = settings(&infra, &ports, &client_secret)?;
+        settings.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let program = || {
+            let mut command = Command::new(&programs.patchfleet);
+            command.current_dir(infra.folder()).env(RUN_FOLDER_VARIABLE, infra.folder()).envs(&settings);
+            command
+        };
+
+        let step = progress.step("migrations");
+        process::run_logged("patchfleet migrate", program().arg("migrate"), &log)?;
+        step.done("applied");
+
+        let step = progress.step("services");
+        let mut services = Running::start("patchfleet", program().args(["serve", "all"]), &log)?;
+        for (service, port) in &ports {
+            step.note(&format!("waiting for {service}"));
+            stop::wait_until(service.name(), READY_LIMIT, || {
+                services.check_alive()?;
+                Ok(is_ready(*port))
+            })
+            .with_context(|| format!("starting the services{}", log_end(&log)))?;
+        }
+        step.done("ready");
+        let urls =
+            ports.into_iter().map(|(service, port)| (service, format!("http://127.0.0.1:{port}"))).collect();
+        Ok(Self { services, programs, urls, client_secret, operator: OPERATOR, log, infra })
+    }
+
+    /// Where a service answers.
+    pub(crate) fn url(&self, service: Service) -> &str {
+        self.urls.get(&service).map_or("", String::as_str)
+    }
+
+    /// Waits for a signal; fails when something has ended by itself.
+    pub(crate) fn serve(&mut self) -> Result<()> {
+        while !stop::requested() {
+            self.services.check_alive()?;
+            self.infra.check_alive()?;
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        self.services.end(rustix::process::Signal::TERM, STOP_LIMIT);
+    }
+}
+
+fn settings(
+    infra: &Infra,
+    ports: &BTreeMap<Service, u16>,
+    client_secret: &str,
+) -> Result<BTreeMap<String, String>> {
+    let service_database =
+        env::var("PATCHFLEET__DATABASE__URL").or_else(|_| service_url(&infra.database_url))?;
+    let port_of = |service| ports.get(&service).copied().unwrap_or_default();
+    let mut settings = BTreeMap::from(
+        [
+            ("DATABASE__URL", service_database),
+            ("DATABASE__MIGRATION_URL", infra.database_url.clone()),
+            ("BROKER__URL", infra.amqp_url.clone()),
+            ("INTERNAL__SECRET", infra::secret()?),
+            ("IDENTITY__CLIENT_SECRET", client_secret.to_owned()),
+            ("IDENTITY__ISSUER", format!("http://127.0.0.1:{}", port_of(Service::Tenancy))),
+            ("IDENTITY__OPERATOR_SUBJECTS", OPERATOR.to_owned()),
+        ]
+        .map(|(name, value)| (format!("PATCHFLEET__{name}"), value)),
+    );
+    for (service, port) in ports {
+        let name = format!("PATCHFLEET__SERVICES__{}__LISTEN", service.name().to_uppercase());
+        settings.insert(name, format!("127.0.0.1:{port}"));
+    }
+    Ok(settings)
+}
+
+/// The same database as the role of the services, which has no password where the server trusts this machine.
+fn service_url(owner_url: &str) -> Result<String> {
+    let (scheme, rest) = owner_url.split_once("://").context("the database URL has no scheme")?;
+    let server = rest.split_once('@').map_or(rest, |(_, server)| server);
+    Ok(format!("{scheme}://{SERVICE_ROLE}@{server}"))
+}
+
+/// A port for each service: the usual ones, or free ones where another system has taken one of them.
+fn ports() -> Result<BTreeMap<Service, u16>> {
+    let all_free = USUAL_PORTS.iter().all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    let ports = if all_free { USUAL_PORTS } else { infra::free_ports()? };
+    Ok(Service::ALL.into_iter().zip(ports).collect())
+}
+
+/// Whether `GET /readyz` is answered with 200.
+fn is_ready(port: u16) -> bool {
+    let ask = || -> std::io::Result<String> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut stream = TcpStream::connect_timeout(&address, QUESTION_LIMIT)?;
+        stream.set_read_timeout(Some(QUESTION_LIMIT))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(String::from_utf8_lossy(&status).into_owned())
+    };
+    ask().is_ok_and(|status| status.ends_with(" 200"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::service_url;
+
+    #[test]
+    fn services_sign_in_without_the_superusers_password() {
+        let url = service_url("postgres://postgres:secret@127.0.0.1:5432/postgres").unwrap();
+        assert_eq!(url, "postgres://patchfleet_service@127.0.0.1:5432/postgres");
+    }
+}

@@ -1,0 +1,66 @@
+//! `cargo xtask test`: checks, servers, programs, then every test.
+
+use crate::{
+    checks, infra, infra::Infra, process::run_visible, progress::Progress, services::Programs, workspace,
+};
+use anyhow::{Context, Result};
+use std::{env, path::Path, process::Command};
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Options {
+    /// Leave out the checks
+    #[arg(long)]
+    no_check: bool,
+    /// Only the tests of these crates
+    #[arg(short, long = "package", value_name = "CRATE")]
+    packages: Vec<String>,
+    /// Only tests whose names contain one of these
+    filters: Vec<String>,
+    #[command(flatten)]
+    infra: infra::Options,
+}
+
+/// Runs what the options ask for.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    // Before a build replaces the file.
+    let ourselves = env::current_exe().context("finding our own program")?;
+    let root = workspace::root()?;
+    let progress = Progress::new();
+    if !options.no_check {
+        checks::run(&root, &progress)?;
+    }
+
+    let step = progress.headline("building programs and tests");
+    // In one call, so that the features of shared dependencies are the same for both and nothing is built twice.
+    let mut build = cargo(&root, "build");
+    build.args(["--workspace", "--bins", "--tests"]);
+    run_visible("cargo build", &mut build)?;
+    step.done("");
+
+    let infra = Infra::start(&root, options.infra, &progress)?;
+    let programs = Programs::built(&root);
+    let step = progress.headline("tests");
+    let mut test = cargo(&root, "test");
+    test.envs(infra.test_variables())
+        .env("PATCHFLEET_BIN", &programs.patchfleet)
+        .env("PATCHFLEET_AGENT_BIN", &programs.agent)
+        .env("PATCHFLEET_XTASK", ourselves);
+    if options.packages.is_empty() {
+        test.arg("--workspace");
+    }
+    for package in &options.packages {
+        test.args(["--package", package]);
+    }
+    test.arg("--").args(&options.filters);
+    run_visible("cargo test", &mut test)?;
+    infra.check_alive()?;
+    step.done("passed");
+    Ok(())
+}
+
+fn cargo(root: &Path, task: &str) -> Command {
+    let mut command = Command::new(workspace::cargo());
+    command.current_dir(root).arg(task);
+    command
+}
