@@ -1,1 +1,10 @@
-//! (skeleton)
+//! The HTTP side of every service: one server, one form of error, commands from service to service.
+
+pub mod commands;
+pub mod error;
+pub mod server;
+
+pub use commands::client::{CommandClient, CommandFailure};
+pub use commands::route::{CommandContext, Commands};
+pub use error::ApiError;
+pub use server::Server;
