@@ -1,0 +1,196 @@
+//! The use cases: authorise, look up, decide and append, answer.
+
+use crate::lookup;
+use access::Denied;
+use actix_web::web::ServiceConfig;
+use contracts::{Accepted, permissions::Permission, permissions::Role, tenancy};
+use eventstore::{Target, Tx};
+use foundation::{Foundation, accepted, failed, store_failed};
+use kernel::{Aggregate, CustomerId, PartnerId, Scope, StreamId, Tenant, UserId};
+use tenancy_domain::{
+    access::DeniedAccess, customer, customer::Customer, partner, partner::Partner, user, user::User,
+};
+use web::{ApiError, CommandContext};
+
+/// The routes of the service's commands.
+pub(crate) fn routes(foundation: &Foundation, routes: &mut ServiceConfig) {
+    let commands = foundation.commands();
+    routes
+        .service(commands.route(foundation, register_partner))
+        .service(commands.route(foundation, register_customer))
+        .service(commands.route(foundation, invite_user))
+        .service(commands.route(foundation, grant_role))
+        .service(commands.route(foundation, revoke_role))
+        .service(commands.route(foundation, record_denied_access));
+}
+
+/// Carries out one command in a transaction that also keeps the look-up tables.
+async fn execute<A: Aggregate>(
+    foundation: &Foundation,
+    tx: &mut Tx,
+    context: &CommandContext,
+    tenant: Tenant,
+    stream_id: StreamId,
+    command: A::Command,
+) -> Result<eventstore::Committed, ApiError> {
+    let target =
+        Target { scope: &context.caller.scope, tenant, stream_id, cause: &context.cause, occurred_at: None };
+    foundation.store.execute_in::<A>(tx, target, command).await.map_err(failed)
+}
+
+async fn begin(foundation: &Foundation, context: &CommandContext) -> Result<Tx, ApiError> {
+    foundation.database.begin(&context.caller.scope).await.map_err(store_failed)
+}
+
+async fn commit(tx: Tx) -> Result<(), ApiError> {
+    tx.commit().await.map_err(|error| store_failed(error.into()))
+}
+
+async fn register_partner(
+    foundation: Foundation,
+    context: CommandContext,
+    command: tenancy::RegisterPartner,
+) -> Result<Accepted<PartnerId>, ApiError> {
+    context.caller.require(Permission::ManagePartners, None)?;
+    let partner_id = PartnerId::derived(context.cause.command_id.0, "partner");
+    let mut tx = begin(&foundation, &context).await?;
+    let register = partner::Command::Register { partner_id, name: command.name };
+    let tenant = Tenant::partner(partner_id);
+    let committed =
+        execute::<Partner>(&foundation, &mut tx, &context, tenant, StreamId(partner_id.0), register).await?;
+    lookup::remember_partner(&mut tx, partner_id).await?;
+    commit(tx).await?;
+    Ok(accepted(partner_id, committed))
+}
+
+async fn register_customer(
+    foundation: Foundation,
+    context: CommandContext,
+    command: tenancy::RegisterCustomer,
+) -> Result<Accepted<CustomerId>, ApiError> {
+    context.caller.require(Permission::ManageCustomers, None)?;
+    let partner_id = command.partner_id;
+    let customer_id = CustomerId::derived(context.cause.command_id.0, "customer");
+    let mut tx = begin(&foundation, &context).await?;
+    lookup::require_partner(&mut tx, partner_id).await?;
+    let register = customer::Command::Register {
+        customer_id,
+        partner_id,
+        name: command.name,
+        time_zone: command.time_zone,
+    };
+    let tenant = Tenant::customer(partner_id, customer_id);
+    let committed =
+        execute::<Customer>(&foundation, &mut tx, &context, tenant, StreamId(customer_id.0), register)
+            .await?;
+    lookup::remember_customer(&mut tx, partner_id, customer_id).await?;
+    commit(tx).await?;
+    Ok(accepted(customer_id, committed))
+}
+
+async fn invite_user(
+    foundation: Foundation,
+    context: CommandContext,
+    command: tenancy::InviteUser,
+) -> Result<Accepted<UserId>, ApiError> {
+    let grant = (command.role, command.customer_id);
+    may_give(&context, grant)?;
+    let mut tx = begin(&foundation, &context).await?;
+    lookup::require_partner(&mut tx, command.partner_id).await?;
+    if let Some(customer_id) = command.customer_id {
+        lookup::require_customer(&mut tx, command.partner_id, customer_id).await?;
+    }
+    let user_id = UserId::derived(context.cause.command_id.0, "user");
+    lookup::claim_subject(&mut tx, &command.subject, user_id, command.partner_id, command.customer_id)
+        .await?;
+    let invite = user::Command::Invite {
+        user_id,
+        subject: command.subject,
+        display_name: command.display_name,
+        grant,
+    };
+    let tenant = Tenant { partner_id: command.partner_id, customer_id: command.customer_id };
+    let committed =
+        execute::<User>(&foundation, &mut tx, &context, tenant, StreamId(user_id.0), invite).await?;
+    commit(tx).await?;
+    Ok(accepted(user_id, committed))
+}
+
+async fn grant_role(
+    foundation: Foundation,
+    context: CommandContext,
+    command: tenancy::GrantRole,
+) -> Result<Accepted<()>, ApiError> {
+    let grant = (command.role, command.customer_id);
+    may_give(&context, grant)?;
+    let change = user::Command::Grant { user_id: command.user_id, grant };
+    change_user(foundation, context, command.user_id, grant, change).await
+}
+
+async fn revoke_role(
+    foundation: Foundation,
+    context: CommandContext,
+    command: tenancy::RevokeRole,
+) -> Result<Accepted<()>, ApiError> {
+    let grant = (command.role, command.customer_id);
+    may_give(&context, grant)?;
+    let change = user::Command::Revoke { user_id: command.user_id, grant };
+    change_user(foundation, context, command.user_id, grant, change).await
+}
+
+async fn change_user(
+    foundation: Foundation,
+    context: CommandContext,
+    user_id: UserId,
+    grant: user::Grant,
+    change: user::Command,
+) -> Result<Accepted<()>, ApiError> {
+    let mut tx = begin(&foundation, &context).await?;
+    let tenant = lookup::tenant_of_user(&mut tx, user_id).await?;
+    if let Some(customer_id) = grant.1 {
+        lookup::require_customer(&mut tx, tenant.partner_id, customer_id).await?;
+    }
+    let committed =
+        execute::<User>(&foundation, &mut tx, &context, tenant, StreamId(user_id.0), change).await?;
+    commit(tx).await?;
+    Ok(accepted((), committed))
+}
+
+/// Nobody gives away more than they have: a customer's admin stays within the customer, a partner's within the partner.
+fn may_give(context: &CommandContext, (role, customer_id): user::Grant) -> Result<(), ApiError> {
+    context.caller.require(Permission::ManageUsers, customer_id)?;
+    if role == Role::PlatformOperator {
+        // Operators are named in the configuration, so that no stolen token can make one.
+        return Err(Denied { permission: Permission::ManagePartners }.into());
+    }
+    Ok(())
+}
+
+async fn record_denied_access(
+    foundation: Foundation,
+    context: CommandContext,
+    command: tenancy::RecordDeniedAccess,
+) -> Result<Accepted<()>, ApiError> {
+    let user_id = context.caller.user_id;
+    let scope = context.caller.scope;
+    let tenant = match (scope.partner_id(), scope.customer_id()) {
+        (Some(partner_id), customer_id) => Tenant { partner_id, customer_id },
+        (None, _) => Tenant::PLATFORM,
+    };
+    let attempt = tenancy::CrossTenantAccessDenied {
+        user_id,
+        object_kind: command.object_kind,
+        object_id: command.object_id,
+        operation: command.operation,
+    };
+    let stream_id = StreamId::derived(user_id.0, "access");
+    let target = Target {
+        scope: if tenant == Tenant::PLATFORM { &Scope::Platform } else { &scope },
+        tenant,
+        stream_id,
+        cause: &context.cause,
+        occurred_at: None,
+    };
+    let committed = foundation.store.execute::<DeniedAccess>(target, attempt).await.map_err(failed)?;
+    Ok(accepted((), committed))
+}

@@ -1,0 +1,118 @@
+//! What every service stands on: a scoped store, the broker, the clock, trust between services, and one server.
+
+use access::InternalAuth;
+use contracts::{Accepted, Service, Written};
+use eventstore::{Committed, Database, DatabaseOptions, ExecuteError, Store, StoreError};
+use kernel::Refused;
+use messaging::{Broker, Consumer};
+use runtime::{Clock, Ids, Lifecycle, Settings, SystemClock, SystemIds};
+use secrecy::ExposeSecret;
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use web::{ApiError, Commands, Server};
+
+/// The dependencies of one service, in working order.
+#[derive(Clone)]
+pub struct Foundation {
+    /// Which service stands on it.
+    pub service: Service,
+    /// The database, reached only through a scope.
+    pub database: Database,
+    /// The event store in it.
+    pub store: Store,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn Ids>,
+    /// The broker.
+    pub broker: Broker,
+    /// Trust between services.
+    pub internal: InternalAuth,
+    /// Tasks and the stop signal.
+    pub lifecycle: Lifecycle,
+    listen: SocketAddr,
+}
+
+impl Foundation {
+    /// Signs in to the database (waiting for it if it is not up yet) and prepares the rest.
+    pub async fn lay(
+        service: Service,
+        settings: &Settings,
+        lifecycle: &Lifecycle,
+    ) -> Result<Self, StoreError> {
+        let options = DatabaseOptions {
+            max_connections: settings.database.max_connections,
+            ..DatabaseOptions::default()
+        };
+        let database = Database::connect(settings.database.url.expose_secret(), options).await?;
+        Ok(Self {
+            service,
+            store: Store::new(database.clone()),
+            database,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+            broker: Broker::new(settings.broker.url.expose_secret(), format!("patchfleet {service}")),
+            internal: InternalAuth::new(&settings.internal),
+            lifecycle: lifecycle.clone(),
+            listen: settings.services.of(service).listen,
+        })
+    }
+
+    /// Runs a consumer until the process stops.
+    pub fn consume(&self, consumer: impl Consumer) {
+        let (database, broker, stop) =
+            (self.database.clone(), self.broker.clone(), self.lifecycle.stop.clone());
+        self.lifecycle.spawn(consumer.name(), async move {
+            messaging::consume(database, broker, &consumer, stop).await;
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// Runs `work` until the process stops; the work watches `lifecycle.stop` itself.
+    pub fn background(&self, name: &str, work: impl Future<Output = ()> + Send + 'static) {
+        self.lifecycle.spawn(format!("{} {name}", self.service), async move {
+            work.await;
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// The routes of the service's commands.
+    pub fn commands(&self) -> Commands {
+        Commands::new(self.internal.clone(), self.clock.clone())
+    }
+
+    /// The service's server, not ready without the database.
+    pub fn server(&self) -> Server {
+        let database = self.database.clone();
+        Server::new(self.service, self.listen).ready_when("database", move || {
+            let database = database.clone();
+            async move { database.ping().await.map_err(|error| error.to_string()) }
+        })
+    }
+}
+
+/// The answer to a command that was carried out.
+pub fn accepted<A>(answer: A, committed: Committed) -> Accepted<A> {
+    Accepted { answer, written: committed.pos.map(|pos| Written { pos }), repeated: committed.repeated }
+}
+
+/// What a client is told about a command that was not carried out.
+pub fn failed<R: Refused>(error: ExecuteError<R>) -> ApiError {
+    match error {
+        ExecuteError::Refused(refusal) => ApiError::refused(&refusal),
+        ExecuteError::Store(error) => store_failed(error),
+    }
+}
+
+/// What a client is told when the store did not do its part.
+pub fn store_failed(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Foreign { .. } => {
+            ApiError::not_found("store.not_found", "there is no such object").because(error)
+        }
+        StoreError::Conflict { .. } => ApiError::unavailable("store.busy", error),
+        error if error.is_outage() => ApiError::unavailable("store.unavailable", error),
+        StoreError::Corrupt { .. } | StoreError::UnsafeRole { .. } | StoreError::Database(_) => {
+            ApiError::internal(error)
+        }
+    }
+}
