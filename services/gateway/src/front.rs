@@ -13,6 +13,7 @@ mod http;
 mod limits;
 mod measure;
 mod negotiate;
+mod nulls;
 mod operation;
 mod refusal;
 mod scan;

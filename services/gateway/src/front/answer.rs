@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use async_graphql::{ErrorExtensionValues, PathSegment, Response, ServerError, Value};
+use async_graphql::indexmap::IndexMap;
+use async_graphql::{ErrorExtensionValues, Name, PathSegment, Response, ServerError, Value};
 use serde::Serialize;
 
 use super::complexity;
@@ -32,6 +33,10 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn of_response(mut response: Response) -> Self {
+        // An object without selected fields is written as null by the library.
+        if response.data == Value::Null && response.errors.is_empty() {
+            response.data = Value::Object(IndexMap::new());
+        }
         // Whatever went wrong without a path went wrong before the first resolver ran.
         let executed = response.data != Value::Null
             || response.errors.is_empty()
@@ -77,11 +82,11 @@ impl Answer {
 
     #[must_use]
     pub(super) fn with_cost(mut self, cost: Cost) -> Self {
-        let mut members = async_graphql::indexmap::IndexMap::new();
-        members.insert(async_graphql::Name::new("expandedFields"), Value::from(cost.expanded_fields));
-        members.insert(async_graphql::Name::new("depth"), Value::from(cost.depth));
+        let mut members = IndexMap::new();
+        members.insert(Name::new("expandedFields"), Value::from(cost.expanded_fields));
+        members.insert(Name::new("depth"), Value::from(cost.depth));
         if let Some(complexity) = self.extensions.remove(complexity::RESPONSE_KEY) {
-            members.insert(async_graphql::Name::new("complexity"), complexity);
+            members.insert(Name::new("complexity"), complexity);
         }
         self.extensions.insert("cost".to_owned(), Value::Object(members));
         self

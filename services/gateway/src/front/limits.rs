@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_graphql::{ObjectType, SchemaBuilder, SubscriptionType};
 
 use super::complexity::ComplexityLimit;
+use super::nulls::NullWhereFailed;
 
 /// Nesting of selection sets and fragments together; async-graphql stops at the same depth, but only after
 /// following every path to it, which doubling fragments turn into hours.
@@ -85,7 +86,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Gives a schema the limits that only it can check.
+    /// Gives a schema the limits that only it can check, and nulls where fields fail.
     ///
     /// Spelling suggestions are switched off: they compare every unknown name with every field of the type,
     /// which makes a document of unknown names cost a hundred times its reading.
@@ -100,5 +101,6 @@ impl Limits {
             .limit_recursive_depth(NESTING_MAX)
             .disable_suggestions()
             .extension(ComplexityLimit { max: self.complexity })
+            .extension(NullWhereFailed)
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use async_graphql::Name;
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet};
 
 use super::limits::{FRAGMENTS_FACTOR, INTROSPECTION_WEIGHT_MAX, Limits, NESTING_MAX, OPERATIONS_MAX};
 use super::refusal::Refusal;
@@ -33,6 +33,9 @@ pub(super) fn measure(document: &ExecutableDocument, limits: &Limits) -> Result<
     for (_, operation) in document.operations.iter() {
         let totals = walk.operation(&operation.node)?;
         most_roots = most_roots.max(totals.roots);
+        if operation.node.ty == OperationType::Subscription && totals.roots > 1 {
+            return Err(Refusal::SubscriptionRootFields { count: totals.roots });
+        }
         sum.add(totals);
     }
     check(&sum, limits, limits.expanded_fields)?;

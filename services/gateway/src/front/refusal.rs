@@ -61,6 +61,8 @@ pub enum Refusal {
     TooManyRunningOperations { limit: usize },
     #[error("a subscription needs a WebSocket or text/event-stream")]
     SubscriptionTransport,
+    #[error("a subscription follows one field, not {count}")]
+    SubscriptionRootFields { count: u64 },
     #[error("the operation took longer than {milliseconds} ms")]
     Timeout { milliseconds: u128 },
 }
@@ -95,6 +97,7 @@ impl Refusal {
             Self::FragmentCycle { .. } => "graphql.fragment_cycle",
             Self::TooManyRunningOperations { .. } => "graphql.too_many_running_operations",
             Self::SubscriptionTransport => "graphql.subscription_transport",
+            Self::SubscriptionRootFields { .. } => "graphql.subscription_root_fields",
             Self::Timeout { .. } => "graphql.timeout",
         }
     }
@@ -140,7 +143,8 @@ impl Refusal {
             | Self::IntrospectionTooLarge
             | Self::FragmentCycle { .. }
             | Self::TooManyRunningOperations { .. }
-            | Self::SubscriptionTransport => StatusCode::BAD_REQUEST,
+            | Self::SubscriptionTransport
+            | Self::SubscriptionRootFields { .. } => StatusCode::BAD_REQUEST,
         }
     }
 }

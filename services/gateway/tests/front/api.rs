@@ -55,6 +55,10 @@ impl Query {
         Err(std::io::Error::other("connection to postgres://secret@db refused"))?
     }
 
+    async fn tree(&self) -> Option<Tree> {
+        Some(Tree(0))
+    }
+
     async fn endless(&self) -> i32 {
         std::future::pending().await
     }
@@ -89,6 +93,35 @@ pub(crate) struct Device(i32);
 impl Device {
     async fn name(&self) -> String {
         format!("device-{}", self.0)
+    }
+}
+
+pub(crate) struct Tree(i32);
+
+#[Object]
+impl Tree {
+    async fn name(&self) -> String {
+        self.0.to_string()
+    }
+
+    async fn broken(&self) -> Result<i32> {
+        Err(Error::new("broken"))
+    }
+
+    async fn broken_at(&self, index: i32) -> Result<i32> {
+        if self.0 == index { Err(Error::new("broken")) } else { Ok(self.0) }
+    }
+
+    async fn maybe(&self) -> Result<Option<i32>> {
+        Err(Error::new("broken"))
+    }
+
+    async fn branches(&self) -> Vec<Tree> {
+        vec![Tree(0), Tree(1)]
+    }
+
+    async fn leaves(&self) -> Vec<Option<Tree>> {
+        vec![Some(Tree(0)), Some(Tree(1))]
     }
 }
 

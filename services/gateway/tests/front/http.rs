@@ -144,7 +144,8 @@ async fn a_syntax_error_names_its_place() {
 async fn a_large_body_is_refused_also_without_a_length() {
     let api = Api::start().await;
     let limit = Limits::default().body_bytes;
-    let exactly = format!("{:<limit$}", r#"{"query":"{ hello }"}"#);
+    let document = r#"{"query":"{ hello }"}"#;
+    let exactly = format!("{document}{}", " ".repeat(limit - document.len()));
     let response = reqwest::Client::new()
         .post(api.url())
         .header("content-type", "application/json")
@@ -195,6 +196,31 @@ async fn errors_of_resolvers_keep_their_code_and_hide_their_cause() {
     assert_eq!(answer["data"], Value::Null);
     assert_eq!(answer["errors"][0]["message"], "internal error");
     assert_eq!(codes(&answer), ["graphql.internal"]);
+}
+
+#[actix_web::test]
+async fn a_failed_field_becomes_null_in_the_nearest_place_that_allows_it() {
+    let api = Api::start().await;
+    let cases = [
+        ("{ hello broken }", json!(null)),
+        ("{ tree { name broken } }", json!({ "tree": null })),
+        ("{ tree { name branches { name brokenAt(index: 1) } } }", json!({ "tree": null })),
+        (
+            "{ tree { leaves { name brokenAt(index: 1) } } }",
+            json!({ "tree": { "leaves": [{ "name": "0", "brokenAt": 0 }, null] } }),
+        ),
+        ("{ tree { name maybe } }", json!({ "tree": { "name": "0", "maybe": null } })),
+        ("{ hello @skip(if: true) }", json!({})),
+    ];
+    for (query, data) in cases {
+        let answer: Value = api.post(query).send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["data"], data, "{query}");
+        let errors = usize::from(!query.contains("skip"));
+        assert_eq!(codes(&answer).len(), errors, "{answer}");
+    }
+    let answer: Value =
+        api.post("{ tree { leaves { brokenAt(index: 1) } } }").send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["errors"][0]["path"], json!(["tree", "leaves", 1, "brokenAt"]));
 }
 
 #[actix_web::test]
