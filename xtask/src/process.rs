@@ -148,24 +148,38 @@ pub(crate) fn output_of(command: &mut Command) -> Result<String> {
 /// The variable that marks what a run started, so that a later run can find what a killed one left.
 pub(crate) const RUN_FOLDER_VARIABLE: &str = "PATCHFLEET_RUN_FOLDER";
 
-/// Kills the processes that carry the mark of this run folder.
+/// How long a leftover may take to end its own children.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(5);
+
+/// Ends the processes that carry the mark of this run folder.
 ///
-/// The environment of a shell that merely read the run's URLs does not carry it. Postgres writes its titles over its
-/// environment, and is known by its data folder.
-pub(crate) fn kill_leftovers(run_folder: &Path) {
-    let mark = format!("{RUN_FOLDER_VARIABLE}={}\0", run_folder.display());
-    let data = format!("\0-D\0{}/", run_folder.display());
-    let Ok(processes) = std::fs::read_dir("/proc") else { return };
-    for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
-        let marked = file_contains(&process.path().join("environ"), &mark)
-            || file_contains(&process.path().join("cmdline"), &data);
-        if let (true, Some(pid)) = (marked && pid.unsigned_abs() != std::process::id(), Pid::from_raw(pid)) {
-            _ = kill_process(pid, Signal::KILL);
+/// The environment of a shell that merely read the run's URLs does not carry it.
+pub(crate) fn end_leftovers(run_folder: &Path) {
+    let started = Instant::now();
+    for signal in [Signal::TERM, Signal::KILL] {
+        for pid in marked(run_folder) {
+            _ = kill_process(pid, signal);
+        }
+        while signal == Signal::TERM && started.elapsed() < LEFTOVER_GRACE && !marked(run_folder).is_empty() {
+            thread::sleep(POLL);
         }
     }
+}
+
+/// Postgres writes its titles over its environment, and is known by its data folder.
+fn marked(run_folder: &Path) -> Vec<Pid> {
+    let mark = format!("{RUN_FOLDER_VARIABLE}={}\0", run_folder.display());
+    let data = format!("\0-D\0{}/", run_folder.display());
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let is_marked = |process: &std::fs::DirEntry| {
+        file_contains(&process.path().join("environ"), &mark)
+            || file_contains(&process.path().join("cmdline"), &data)
+    };
+    processes
+        .filter(is_marked)
+        .filter_map(|process| Pid::from_raw(process.file_name().to_str()?.parse().ok()?))
+        .filter(|pid| pid.as_raw_nonzero().get().unsigned_abs() != std::process::id())
+        .collect()
 }
 
 fn file_contains(file: &Path, text: &str) -> bool {

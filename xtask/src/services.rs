@@ -56,7 +56,7 @@ impl Programs {
         let mut cargo = Command::new(workspace::cargo());
         cargo.current_dir(root).args(["build", "--package", "patchfleet", "--package", "patchfleet-agent"]);
         process::run_visible("cargo build", &mut cargo)?;
-        step.done("");
+        step.done("is done");
         Ok(Self::built(root))
     }
 }

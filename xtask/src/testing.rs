@@ -1,7 +1,12 @@
 //! `cargo xtask test`: checks, servers, programs, then every test.
 
 use crate::{
-    checks, infra, infra::Infra, process::run_visible, progress::Progress, services::Programs, workspace,
+    checks, infra,
+    infra::Infra,
+    process::{RUN_FOLDER_VARIABLE, run_visible},
+    progress::Progress,
+    services::Programs,
+    workspace,
 };
 use anyhow::{Context, Result};
 use std::{env, path::Path, process::Command};
@@ -21,6 +26,20 @@ pub(crate) struct Options {
     infra: infra::Options,
 }
 
+/// Their tests start the programs instead of calling a library.
+const STARTS_PROGRAMS: [&str; 1] = ["journeys"];
+
+impl Options {
+    fn choose_packages(&self, cargo: &mut Command) {
+        if self.packages.is_empty() {
+            cargo.arg("--workspace");
+        }
+        for package in &self.packages {
+            cargo.args(["--package", package]);
+        }
+    }
+}
+
 /// Runs what the options ask for.
 pub(crate) fn run(options: &Options) -> Result<()> {
     // Before a build replaces the file.
@@ -34,9 +53,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let step = progress.headline("building programs and tests");
     // In one call, so that the features of shared dependencies are the same for both and nothing is built twice.
     let mut build = cargo(&root, "build");
-    build.args(["--workspace", "--bins", "--tests"]);
+    build.args(["--bins", "--tests"]);
+    if options.packages.iter().any(|package| STARTS_PROGRAMS.contains(&package.as_str())) {
+        build.args(["--package", "patchfleet", "--package", "patchfleet-agent"]);
+    }
+    options.choose_packages(&mut build);
     run_visible("cargo build", &mut build)?;
-    step.done("");
+    step.done("is done");
 
     let infra = Infra::start(&root, options.infra, &progress)?;
     let programs = Programs::built(&root);
@@ -45,13 +68,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     test.envs(infra.test_variables())
         .env("PATCHFLEET_BIN", &programs.patchfleet)
         .env("PATCHFLEET_AGENT_BIN", &programs.agent)
-        .env("PATCHFLEET_XTASK", ourselves);
-    if options.packages.is_empty() {
-        test.arg("--workspace");
-    }
-    for package in &options.packages {
-        test.args(["--package", package]);
-    }
+        .env("PATCHFLEET_XTASK", ourselves)
+        // What a killed test leaves behind ends with the run.
+        .env(RUN_FOLDER_VARIABLE, infra.folder());
+    options.choose_packages(&mut test);
     test.arg("--").args(&options.filters);
     run_visible("cargo test", &mut test)?;
     infra.check_alive()?;

@@ -63,7 +63,11 @@ impl Packages {
         }
         let apt = Apt::prepare(&folder)?;
         step.note("reading package lists");
-        apt.update()?;
+        if let Err(error) = apt.update() {
+            stop::check()?;
+            // One unreachable source among several is enough for apt to complain.
+            step.note(&format!("going on although {error:#}"));
+        }
         let mut packages = complete.map(|done| done.packages).unwrap_or_default();
         if database && !packages.iter().any(|package| package.starts_with("postgresql-")) {
             packages.insert(apt.postgres_of_this_release()?);

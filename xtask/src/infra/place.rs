@@ -80,8 +80,12 @@ impl RunFolder {
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).context("reading the clock")?.as_millis();
         let path = base.join(format!("run-{millis:x}-{}", std::process::id()));
         make(&path)?;
-        fs::write(path.join(OWNER), std::process::id().to_string())
-            .context("writing down who owns the run folder")?;
+        let pid = std::process::id();
+        let started = start_of(pid).context("reading when we started")?;
+        // The pid last: a folder without it is left alone.
+        for (name, text) in [(OWNER_START, started), (OWNER, pid.to_string())] {
+            fs::write(path.join(name), text).context("writing down who owns the run folder")?;
+        }
         Ok(Self { path })
     }
 
@@ -110,6 +114,7 @@ impl RunFolder {
 
 impl Drop for RunFolder {
     fn drop(&mut self) {
+        process::end_leftovers(&self.path);
         // A run that failed can be asked to leave its logs for a look.
         if env::var_os("PATCHFLEET_KEEP_RUN").is_none() {
             _ = fs::remove_dir_all(&self.path);
@@ -120,6 +125,16 @@ impl Drop for RunFolder {
 /// The file that names the process a run folder belongs to.
 const OWNER: &str = "owner.pid";
 
+/// The file that holds when that process started, since a pid alone is given out again.
+const OWNER_START: &str = "owner.start";
+
+/// When a process started, in the kernel's ticks; none if it is gone.
+fn start_of(pid: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; what follows is numbers, the start time the 20th.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+}
+
 /// Ends the servers and removes the folders of runs whose owner was killed.
 fn sweep(base: &Path) {
     let Ok(entries) = fs::read_dir(base) else { return };
@@ -129,11 +144,40 @@ fn sweep(base: &Path) {
             continue;
         }
         let Ok(owner) = fs::read_to_string(folder.join(OWNER)) else { continue };
-        let command = fs::read(format!("/proc/{}/cmdline", owner.trim())).unwrap_or_default();
-        if String::from_utf8_lossy(&command).contains("xtask") {
+        let alive = start_of(owner.parse().unwrap_or_default());
+        let recorded = fs::read_to_string(folder.join(OWNER_START)).ok();
+        if alive.is_some() && (recorded.is_none() || recorded == alive) {
             continue;
         }
-        process::kill_leftovers(&folder);
+        process::end_leftovers(&folder);
         _ = fs::remove_dir_all(&folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OWNER, OWNER_START, RunFolder, start_of};
+    use std::fs;
+
+    #[test]
+    fn the_folder_of_a_dead_run_is_removed_and_that_of_a_living_one_kept() {
+        let base = std::env::temp_dir().join(format!("patchfleet-place-{}", std::process::id()));
+        let reused = base.join("run-reused");
+        fs::create_dir_all(&reused).unwrap();
+        // The pid lives, but is no longer the process that made the folder.
+        fs::write(reused.join(OWNER), std::process::id().to_string()).unwrap();
+        fs::write(reused.join(OWNER_START), "1").unwrap();
+        let living = RunFolder::create(&base).unwrap();
+        assert!(!reused.exists());
+        super::sweep(&base);
+        assert!(living.path().exists());
+        drop(living);
+        fs::remove_dir(&base).unwrap();
+    }
+
+    #[test]
+    fn a_process_has_a_start() {
+        assert!(start_of(std::process::id()).unwrap().parse::<u64>().is_ok());
+        assert_eq!(start_of(u32::MAX), None);
     }
 }
