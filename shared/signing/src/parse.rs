@@ -60,7 +60,7 @@ fn fill<T>(slot: &mut Option<T>, value: T) -> Result<(), &'static str> {
 fn integer(text: &str) -> Result<i64, &'static str> {
     // RFC 8941 allows 15 digits; a sign would be a time before 1970.
     let digits = !text.is_empty() && text.len() <= 15 && text.bytes().all(|b| b.is_ascii_digit());
-    if digits { text.parse().map_err(|_| "created is not a number") } else { Err("created is not a number") }
+    text.parse().ok().filter(|_| digits).ok_or("created is not a number")
 }
 
 fn quoted(text: &str) -> Result<(&str, &str), &'static str> {

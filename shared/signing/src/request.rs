@@ -194,7 +194,7 @@ impl Claim {
             return Err(SignatureError::DigestMismatch);
         }
         let base = profile_base(request, &self.content_digest, &self.params);
-        key.verify_strict(base.as_bytes(), &self.signature).map_err(|_| SignatureError::Invalid)
+        key.verify_strict(base.as_bytes(), &self.signature).map_err(|_why| SignatureError::Invalid)
     }
 }
 
