@@ -1,6 +1,6 @@
 //! `cargo xtask demo`: the whole system, then the story, then the summary.
 
-use crate::{infra, progress::Progress, services::System, stop, workspace};
+use crate::{progress::Progress, services, services::System, stop, workspace};
 use anyhow::{Context, Result, bail};
 use contracts::Service;
 use std::path::PathBuf;
@@ -20,12 +20,14 @@ pub(crate) struct Handover {
     pub(crate) operator: String,
     /// For roots, repositories and the agents' files; removed at the end.
     pub(crate) folder: PathBuf,
+    /// The services' logs.
+    pub(crate) logs: PathBuf,
     /// The agent's program.
     pub(crate) agent: PathBuf,
 }
 
 /// Starts the system, tells the story, and serves on unless `once`.
-pub(crate) fn run(options: infra::Options, once: bool) -> Result<()> {
+pub(crate) fn run(options: services::Options, once: bool) -> Result<()> {
     let progress = Progress::new();
     let mut system = System::start(&workspace::root()?, options, &[], &progress)?;
     let handover = Handover::of(&system);
@@ -39,7 +41,7 @@ pub(crate) fn run(options: infra::Options, once: bool) -> Result<()> {
             () = stop::requested_async() => bail!("stopped by a signal"),
         }
     });
-    told.with_context(|| format!("the services' log was {}", system.log.display()))?;
+    told.with_context(|| system.log_ends())?;
     if once { Ok(()) } else { system.serve() }
 }
 
@@ -52,6 +54,7 @@ impl Handover {
             client_secret: system.client_secret.clone(),
             operator: system.operator.to_owned(),
             folder: system.infra.folder().join("demo"),
+            logs: system.infra.folder().to_owned(),
             agent: system.programs.agent.clone(),
         }
     }
@@ -64,6 +67,7 @@ impl Handover {
         println!("client secret  {}   (operator's subject: {})", self.client_secret, self.operator);
         println!("agent          {}", self.agent.display());
         println!("folder         {}", self.folder.display());
+        println!("logs           {}/*.log", self.logs.display());
     }
 }
 

@@ -36,14 +36,14 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Start PostgreSQL, RabbitMQ and every service; print the URLs; serve until Ctrl-C
-    Up(infra::Options),
+    Up(services::Options),
     /// Start everything as `up` does, tell the story from feed to proof, print a summary
     Demo {
         /// End after the summary, with status 0 only if every step was verified
         #[arg(long)]
         once: bool,
         #[command(flatten)]
-        infra: infra::Options,
+        services: services::Options,
     },
     /// Run the checks, then every test against a private PostgreSQL and RabbitMQ
     Test(testing::Options),
@@ -100,7 +100,7 @@ fn run(task: Task) -> Result<()> {
     stop::listen()?;
     match task {
         Task::Up(options) => up(options),
-        Task::Demo { once, infra } => demo::run(infra, once),
+        Task::Demo { once, services } => demo::run(services, once),
         Task::Test(options) => testing::run(&options),
         Task::Check => checks::run(&workspace::root()?, &Progress::new()),
         Task::Fix => checks::fix(&workspace::root()?),
@@ -121,10 +121,9 @@ fn run(task: Task) -> Result<()> {
     }
 }
 
-fn up(options: infra::Options) -> Result<()> {
+fn up(options: services::Options) -> Result<()> {
     let mut system = System::start(&workspace::root()?, options, &[], &Progress::new())?;
     Handover::of(&system).print();
-    println!("log            {}", system.log.display());
     println!("Ctrl-C ends everything");
     system.serve()
 }

@@ -76,6 +76,13 @@ impl Running {
         }
     }
 
+    /// Sends the signal and does not wait.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(pid) = pid_of(&self.child) {
+            _ = kill_process(pid, signal);
+        }
+    }
+
     /// Sends the signal, waits up to `grace` for the end, then kills the whole group.
     pub(crate) fn end(&mut self, signal: Signal, grace: Duration) {
         let Some(pid) = pid_of(&self.child) else { return };
@@ -93,7 +100,8 @@ impl Running {
         _ = self.child.wait();
     }
 
-    fn log_end(&self) -> String {
+    /// The last lines of its log.
+    pub(crate) fn log_end(&self) -> String {
         self.log.as_deref().map(log_end).unwrap_or_default()
     }
 }

@@ -8,6 +8,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use contracts::Service;
+use rustix::process::Signal;
 use std::{
     collections::BTreeMap,
     env,
@@ -36,6 +37,17 @@ const SERVICE_ROLE: &str = "patchfleet_service";
 /// Who is platform operator in a private system.
 const OPERATOR: &str = "operator";
 
+/// How the services are started.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[group(skip)]
+pub(crate) struct Options {
+    /// One process per service instead of one for all
+    #[arg(long)]
+    separate: bool,
+    #[command(flatten)]
+    infra: infra::Options,
+}
+
 /// The programs, built.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
@@ -63,7 +75,7 @@ impl Programs {
 
 /// Everything that runs. Ends with this value: services first, then the servers.
 pub(crate) struct System {
-    services: Running,
+    processes: Vec<Running>,
     pub(crate) programs: Programs,
     /// Where each service answers.
     pub(crate) urls: BTreeMap<Service, String>,
@@ -71,7 +83,6 @@ pub(crate) struct System {
     pub(crate) client_secret: String,
     /// The subject of the platform operator's tokens.
     pub(crate) operator: &'static str,
-    pub(crate) log: PathBuf,
     pub(crate) infra: Infra,
 }
 
@@ -79,15 +90,15 @@ impl System {
     /// Starts everything and waits until every service is ready. `extra` are further settings, as variables.
     pub(crate) fn start(
         root: &Path,
-        options: infra::Options,
+        options: Options,
         extra: &[(&str, String)],
         progress: &Progress,
     ) -> Result<Self> {
         let programs = Programs::build(root, progress)?;
-        let infra = Infra::start(root, options, progress)?;
+        let infra = Infra::start(root, options.infra, progress)?;
         let client_secret = infra::secret()?;
         let ports = ports()?;
-        let log = infra.folder().join("patchfleet.log");
+        let log = |name: &str| infra.folder().join(format!("{name}.log"));
         let mut settings = settings(&infra, &ports, &client_secret)?;
         settings.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let program = || {
@@ -97,23 +108,32 @@ impl System {
         };
 
         let step = progress.step("migrations");
-        process::run_logged("patchfleet migrate", program().arg("migrate"), &log)?;
+        process::run_logged("patchfleet migrate", program().arg("migrate"), &log("migrate"))?;
         step.done("applied");
 
         let step = progress.step("services");
-        let mut services = Running::start("patchfleet", program().args(["serve", "all"]), &log)?;
+        let together = ["all"];
+        let apart = Service::ALL.map(Service::name);
+        let mut processes = Vec::new();
+        for name in if options.separate { apart.as_slice() } else { &together } {
+            processes.push(Running::start(name, program().args(["serve", name]), &log(name))?);
+        }
         for (service, port) in &ports {
             step.note(&format!("waiting for {service}"));
-            stop::wait_until(service.name(), READY_LIMIT, || {
-                services.check_alive()?;
+            let ready = stop::wait_until(service.name(), READY_LIMIT, || {
+                check_alive(&mut processes)?;
                 Ok(is_ready(*port))
-            })
-            .with_context(|| format!("starting the services{}", log_end(&log)))?;
+            });
+            if let Err(error) = ready {
+                check_alive(&mut processes)?;
+                let name = if options.separate { service.name() } else { "all" };
+                return Err(error.context(format!("starting the services{}", log_end(&log(name)))));
+            }
         }
         step.done("ready");
         let urls =
             ports.into_iter().map(|(service, port)| (service, format!("http://127.0.0.1:{port}"))).collect();
-        Ok(Self { services, programs, urls, client_secret, operator: OPERATOR, log, infra })
+        Ok(Self { processes, programs, urls, client_secret, operator: OPERATOR, infra })
     }
 
     /// Where a service answers.
@@ -121,10 +141,18 @@ impl System {
         self.urls.get(&service).map_or("", String::as_str)
     }
 
+    /// What the services said last, for an error: their logs end with the run.
+    pub(crate) fn log_ends(&self) -> String {
+        let ends: String = self.processes.iter().map(Running::log_end).collect();
+        format!(
+            "the services are stopped{ends}\nPATCHFLEET_KEEP_RUN=1 keeps the folder with all logs. What went wrong"
+        )
+    }
+
     /// Waits for a signal; fails when something has ended by itself.
     pub(crate) fn serve(&mut self) -> Result<()> {
         while !stop::requested() {
-            self.services.check_alive()?;
+            check_alive(&mut self.processes)?;
             self.infra.check_alive()?;
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -134,8 +162,18 @@ impl System {
 
 impl Drop for System {
     fn drop(&mut self) {
-        self.services.end(rustix::process::Signal::TERM, STOP_LIMIT);
+        // All are told before the first is waited for.
+        for process in &self.processes {
+            process.signal(Signal::TERM);
+        }
+        for process in &mut self.processes {
+            process.end(Signal::TERM, STOP_LIMIT);
+        }
     }
+}
+
+fn check_alive(processes: &mut [Running]) -> Result<()> {
+    processes.iter_mut().try_for_each(Running::check_alive)
 }
 
 fn settings(
