@@ -61,7 +61,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 fn violations(path: &str, text: &str) -> Vec<String> {
     let mut found = empty_names(path, text);
     if Path::new(path).extension().is_none_or(|end| end != "rs") {
-        found.extend(foreign_schema(path, text, &[(1, text.to_owned())]));
+        found.extend(foreign_schema(path, &[(1, text.to_owned())]));
         return found;
     }
     if text.lines().take(3).any(|line| line.contains("@generated")) {
@@ -73,7 +73,7 @@ fn violations(path: &str, text: &str) -> Vec<String> {
     if !text.starts_with("//!") {
         found.push(format!("{path}:1: the first line says in one sentence what the file is for (`//! …`)"));
     }
-    found.extend(foreign_schema(path, text, &string_literals(text)));
+    found.extend(foreign_schema(path, &string_literals(text)));
     // The rule's own examples.
     if !path.starts_with("xtask/") {
         found.extend(synonyms(path, text));
@@ -99,7 +99,7 @@ fn empty_names(path: &str, text: &str) -> Vec<String> {
 }
 
 /// SQL of a service that names a table of another one.
-fn foreign_schema(path: &str, _text: &str, literals: &[(usize, String)]) -> Vec<String> {
+fn foreign_schema(path: &str, literals: &[(usize, String)]) -> Vec<String> {
     let Some(own) = own_schema(path) else { return Vec::new() };
     let mut found = Vec::new();
     for (number, literal) in literals.iter().filter(|(_, literal)| is_sql(literal)) {
@@ -257,6 +257,11 @@ mod tests {
 
     fn assert_fine(path: &str, text: &str) {
         assert_eq!(violations(path, text), [""; 0]);
+    }
+
+    #[test]
+    fn this_workspace_is_tidy() {
+        super::check(&crate::workspace::root().unwrap()).unwrap();
     }
 
     #[test]
