@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 
 use async_graphql::Name;
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet};
+use async_graphql::parser::types::{
+    ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
+};
 
 use super::limits::{FRAGMENTS_FACTOR, INTROSPECTION_WEIGHT_MAX, Limits, NESTING_MAX, OPERATIONS_MAX};
 use super::refusal::Refusal;
@@ -48,7 +50,11 @@ pub(super) fn measure(document: &ExecutableDocument, limits: &Limits) -> Result<
     for name in document.fragments.keys() {
         fragments.add(walk.fragment(name, 0)?);
     }
-    check(&Totals { aliases: 0, directives: 0, ..fragments }, limits, limits.expanded_fields * FRAGMENTS_FACTOR)?;
+    check(
+        &Totals { aliases: 0, directives: 0, ..fragments },
+        limits,
+        limits.expanded_fields * FRAGMENTS_FACTOR,
+    )?;
 
     Ok(Cost { expanded_fields: sum.selections, depth: sum.depth })
 }
@@ -119,7 +125,8 @@ impl<'a> Walk<'a> {
         let on_variables: usize =
             operation.variable_definitions.iter().map(|variable| variable.node.directives.len()).sum();
         let mut totals = self.set(&operation.selection_set.node, 0)?;
-        totals.directives = totals.directives.saturating_add(count(operation.directives.len() + on_variables));
+        totals.directives =
+            totals.directives.saturating_add(count(operation.directives.len() + on_variables));
         Ok(totals)
     }
 
@@ -157,7 +164,9 @@ impl<'a> Walk<'a> {
                 }
             }
             Selection::InlineFragment(inline) => self.set(&inline.node.selection_set.node, nesting + 1)?,
-            Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node, nesting + 1)?,
+            Selection::FragmentSpread(spread) => {
+                self.fragment(&spread.node.fragment_name.node, nesting + 1)?
+            }
         };
         totals.selections = totals.selections.saturating_add(1);
         totals.directives = totals.directives.saturating_add(count(selection.directives().len()));
@@ -240,7 +249,8 @@ mod tests {
 
     #[test]
     fn a_cycle_is_refused_however_many_paths_it_has() {
-        let refused = measured("{ ...a } fragment a on Q { ...b ...b } fragment b on Q { ...a ...a }").unwrap_err();
+        let refused =
+            measured("{ ...a } fragment a on Q { ...b ...b } fragment b on Q { ...a ...a }").unwrap_err();
         assert_eq!(refused.code(), "graphql.fragment_cycle");
         assert_eq!(measured("{ x } fragment a on Q { ...a }").unwrap_err().code(), "graphql.fragment_cycle");
     }
@@ -271,7 +281,10 @@ mod tests {
         let nested = format!("{}name{}", "fields { type {".repeat(levels), "} }".repeat(levels));
         let refused = measured(&format!("{{ __schema {{ types {{ {nested} }} }} }}"));
         assert_eq!(refused, Err(Refusal::IntrospectionTooLarge));
-        assert!(measured(&format!("{{ mine {{ types {{ {nested} }} }} }}")).is_ok(), "only below __schema and __type");
+        assert!(
+            measured(&format!("{{ mine {{ types {{ {nested} }} }} }}")).is_ok(),
+            "only below __schema and __type"
+        );
     }
 
     #[test]

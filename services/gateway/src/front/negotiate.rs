@@ -106,7 +106,10 @@ mod tests {
 
     #[test]
     fn the_best_liked_type_wins_and_then_the_first() {
-        assert_eq!(accepting("application/json;q=0.5, application/graphql-response+json"), Ok(Format::GraphqlResponse));
+        assert_eq!(
+            accepting("application/json;q=0.5, application/graphql-response+json"),
+            Ok(Format::GraphqlResponse)
+        );
         assert_eq!(accepting("application/json, application/graphql-response+json"), Ok(Format::Json));
         assert_eq!(accepting("text/html, text/event-stream"), Ok(Format::EventStream));
         assert_eq!(accepting("*/*"), Ok(Format::Json));
@@ -115,7 +118,9 @@ mod tests {
 
     #[test]
     fn types_of_no_worth_are_not_acceptable() {
-        for accept in ["text/html", "application/json;q=0", "application/json; charset=iso-8859-1", "nonsense"] {
+        for accept in
+            ["text/html", "application/json;q=0", "application/json; charset=iso-8859-1", "nonsense"]
+        {
             assert_eq!(accepting(accept), Err(Refusal::NotAcceptable { accept: accept.to_owned() }));
         }
     }

@@ -58,11 +58,18 @@ fn is_word(byte: u8) -> bool {
 }
 
 fn end_of_line(bytes: &[u8], from: usize) -> usize {
-    bytes[from..].iter().position(|byte| matches!(byte, b'\r' | b'\n')).map_or(bytes.len(), |length| from + length)
+    bytes[from..]
+        .iter()
+        .position(|byte| matches!(byte, b'\r' | b'\n'))
+        .map_or(bytes.len(), |length| from + length)
 }
 
 fn end_of_string(bytes: &[u8], from: usize) -> Option<usize> {
-    if bytes[from..].starts_with(b"\"\"\"") { end_of_block(bytes, from + 3) } else { end_of_line_string(bytes, from + 1) }
+    if bytes[from..].starts_with(b"\"\"\"") {
+        end_of_block(bytes, from + 3)
+    } else {
+        end_of_line_string(bytes, from + 1)
+    }
 }
 
 fn end_of_block(bytes: &[u8], mut at: usize) -> Option<usize> {
@@ -104,7 +111,8 @@ mod tests {
     #[test]
     fn brackets_in_strings_and_comments_do_not_nest() {
         let text = "[".repeat(BRACKETS_MAX + 1);
-        let document = format!("{{ a(x: \"{text}\", y: \"\"\"{text}\"{text}\\\"\"\"{text}\"\"\") # {text}\n }}");
+        let document =
+            format!("{{ a(x: \"{text}\", y: \"\"\"{text}\"{text}\\\"\"\"{text}\"\"\") # {text}\n }}");
         assert_eq!(scan(&document, TOKENS), Ok(()));
     }
 
@@ -120,7 +128,11 @@ mod tests {
         for document in ["{ a\n (x: \"b", "{ a\n (x: \"b\n\")", "{ a\n (x: \"\"\"b\" [[", "{ a\n (x: \"b\\"] {
             let refused = scan(document, TOKENS).unwrap_err();
             let at = Some(Pos { line: 2, column: 6 });
-            assert_eq!(refused, Refusal::Syntax { reason: "the string has no end".to_owned(), at }, "{document}");
+            assert_eq!(
+                refused,
+                Refusal::Syntax { reason: "the string has no end".to_owned(), at },
+                "{document}"
+            );
         }
     }
 

@@ -183,15 +183,18 @@ impl<E: Executor> Socket<E> {
         }
     }
 
-    async fn receive(&mut self, message: Option<Result<AggregatedMessage, ProtocolError>>) -> Result<(), End> {
+    async fn receive(
+        &mut self,
+        message: Option<Result<AggregatedMessage, ProtocolError>>,
+    ) -> Result<(), End> {
         match message {
             Some(Ok(AggregatedMessage::Text(text))) => match serde_json::from_str(&text) {
                 Ok(message) => self.handle(message).await,
                 Err(error) => Err(End::BadMessage(format!("Invalid message: {error}"))),
             },
-            Some(Ok(AggregatedMessage::Binary(_))) => {
-                Err(End::BadMessage("Invalid message: binary messages are not part of the protocol".to_owned()))
-            }
+            Some(Ok(AggregatedMessage::Binary(_))) => Err(End::BadMessage(
+                "Invalid message: binary messages are not part of the protocol".to_owned(),
+            )),
             Some(Ok(AggregatedMessage::Ping(payload))) => {
                 self.connection.pong(&payload).await.map_err(|_closed| End::Dead)
             }
@@ -224,7 +227,8 @@ impl<E: Executor> Socket<E> {
         let authorization = payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         if let Some((_, value)) = authorization {
             let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
-            let value = value.ok_or_else(|| End::Forbidden("Forbidden: unreadable authorization".to_owned()))?;
+            let value =
+                value.ok_or_else(|| End::Forbidden("Forbidden: unreadable authorization".to_owned()))?;
             self.headers.insert(AUTHORIZATION, value);
         }
         let session = tokio::select! {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;

@@ -155,7 +155,8 @@ impl Subscriptions {
     }
 
     async fn forbidden(&self) -> Result<impl Stream<Item = i32>> {
-        let refused = Error::new("only for operators").extend_with(|_, values| values.set("code", "access.forbidden"));
+        let refused =
+            Error::new("only for operators").extend_with(|_, values| values.set("code", "access.forbidden"));
         Err::<stream::Empty<i32>, _>(refused)
     }
 }
@@ -220,11 +221,8 @@ impl Api {
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
         let followed = Followed::default();
         let stop = CancellationToken::new();
-        let schema = setup
-            .limits
-            .guard(Schema::build(Query, Mutation, Subscriptions))
-            .data(followed.clone())
-            .finish();
+        let schema =
+            setup.limits.guard(Schema::build(Query, Mutation, Subscriptions)).data(followed.clone()).finish();
         let front = Front::new(
             schema,
             Settings {
@@ -237,6 +235,8 @@ impl Api {
         let server = HttpServer::new(move || App::new().configure(|config| front.configure(config)))
             .workers(1)
             .disable_signals()
+            // Without this a client that left an event stream is noticed at the second beat after it.
+            .h1_allow_half_closed(false)
             .bind(("127.0.0.1", 0))
             .unwrap();
         let address = server.addrs()[0].to_string();

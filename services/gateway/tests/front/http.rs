@@ -59,10 +59,13 @@ async fn headers_set_by_a_resolver_are_sent() {
 #[actix_web::test]
 async fn the_older_media_type_answers_200_to_refused_documents() {
     let api = Api::start().await;
-    for query in ["{ unknown }", "{", "{ patch { superseded { superseded { superseded { superseded { superseded { \
+    for query in [
+        "{ unknown }",
+        "{",
+        "{ patch { superseded { superseded { superseded { superseded { superseded { \
          superseded { superseded { superseded { superseded { superseded { superseded { superseded { superseded { \
-         superseded { title } } } } } } } } } } } } } } } }"]
-    {
+         superseded { title } } } } } } } } } } } } } } } }",
+    ] {
         let json = api.post(query).header("accept", "application/json");
         // reqwest appends the header: the first of equally liked types would win.
         let mut json = json.build().unwrap();
@@ -94,8 +97,16 @@ async fn every_refusal_has_a_status_and_a_code() {
         (post("application/json", "{"), 400, "graphql.malformed_request"),
         (post("application/json", "\"{ hello }\""), 400, "graphql.malformed_request"),
         (post("application/json", r#"{"query":1}"#), 400, "graphql.malformed_request"),
-        (post("application/json", r#"{"query":"{ hello }","variables":[]}"#), 400, "graphql.malformed_request"),
-        (post("application/json", r#"{"query":"{ hello }","operationName":1}"#), 400, "graphql.malformed_request"),
+        (
+            post("application/json", r#"{"query":"{ hello }","variables":[]}"#),
+            400,
+            "graphql.malformed_request",
+        ),
+        (
+            post("application/json", r#"{"query":"{ hello }","operationName":1}"#),
+            400,
+            "graphql.malformed_request",
+        ),
         (post("application/json", r#"[{"query":"{ hello }"}]"#), 400, "graphql.batching_unsupported"),
         (post("application/json", "{}"), 400, "graphql.missing_query"),
         (post("application/json", r#"{"query":" "}"#), 400, "graphql.missing_query"),

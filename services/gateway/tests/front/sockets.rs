@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -21,7 +21,9 @@ struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Client {
     async fn connect(api: &Api) -> Self {
-        Self::connect_with(api, "/graphql", &[("sec-websocket-protocol", "graphql-transport-ws")]).await.unwrap()
+        Self::connect_with(api, "/graphql", &[("sec-websocket-protocol", "graphql-transport-ws")])
+            .await
+            .unwrap()
     }
 
     async fn connect_with(api: &Api, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
@@ -62,18 +64,15 @@ impl Client {
         }
     }
 
-    /// Reads to the end of the connection, which must come with a close frame.
-    async fn closed(mut self) -> (u16, String) {
-        let mut frame = None;
-        while let Some(message) = self.next().await {
-            match message.unwrap() {
-                Message::Close(closed) => frame = closed,
+    /// Expects the close frame as the next message.
+    async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match self.next().await.unwrap().unwrap() {
+                Message::Close(Some(frame)) => return (frame.code.into(), frame.reason.to_string()),
                 Message::Ping(_) => {}
                 other => panic!("a close frame was expected, not {other:?}"),
             }
         }
-        let frame = frame.expect("the end has a reason");
-        (frame.code.into(), frame.reason.to_string())
     }
 }
 
@@ -213,13 +212,14 @@ async fn an_outage_of_the_issuer_asks_to_try_again() {
 #[actix_web::test]
 async fn a_foreign_subprotocol_closes_with_4406() {
     let api = Api::start().await;
-    let client = Client::connect_with(&api, "/graphql", &[]).await.unwrap();
+    let mut client = Client::connect_with(&api, "/graphql", &[]).await.unwrap();
     assert_eq!(client.closed().await, (4406, "Subprotocol not acceptable".to_owned()));
 }
 
 #[actix_web::test]
 async fn a_socket_must_be_initialised_in_time_however_slow_the_check() {
-    let api = Api::with_limits(Limits { initialisation: Duration::from_millis(50), ..Limits::default() }).await;
+    let api =
+        Api::with_limits(Limits { initialisation: Duration::from_millis(50), ..Limits::default() }).await;
     let expected = (4408, "Connection initialisation timeout".to_owned());
     assert_eq!(Client::connect(&api).await.closed().await, expected);
     let mut client = Client::connect(&api).await;
@@ -270,6 +270,7 @@ async fn a_close_is_echoed() {
     let frame = CloseFrame { code: CloseCode::Library(4123), reason: "done here".into() };
     client.0.send(Message::Close(Some(frame))).await.unwrap();
     assert_eq!(client.closed().await, (4123, "done here".to_owned()));
+    assert!(client.next().await.is_none(), "the connection ends as well");
     api.until_followed(0).await;
 }
 
@@ -376,7 +377,7 @@ async fn a_stop_closes_every_socket_with_1001_and_lets_the_server_end() {
     let mut client = Client::initialised(&api).await;
     client.subscribe("a", "subscription { endless }").await;
     client.receive().await;
-    let idle = Client::connect(&api).await;
+    let mut idle = Client::connect(&api).await;
     api.stop.cancel();
     let expected = (1001, "the server is stopping".to_owned());
     assert_eq!(client.closed().await, expected);
