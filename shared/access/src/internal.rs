@@ -93,7 +93,7 @@ impl InternalAuth {
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TYPE.into());
         // Only a secret that cannot sign fails here, and that is for operators, not for callers.
-        jsonwebtoken::encode(&header, &claims, &self.encoding).map_err(|_| AssertionError::Signing)
+        jsonwebtoken::encode(&header, &claims, &self.encoding).map_err(|_secret| AssertionError::Signing)
     }
 
     /// The caller that another service states to `audience`.

@@ -96,7 +96,7 @@ impl BuiltinIssuer {
         json!({ "keys": keys.collect::<Vec<_>>() })
     }
 
-    /// The discovery document (OpenID Connect Discovery 1.0, RFC 8414).
+    /// The discovery document (OIDC Discovery 1.0, RFC 8414).
     pub fn discovery(&self) -> Value {
         let base = self.issuer.trim_end_matches('/');
         json!({

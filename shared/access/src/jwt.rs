@@ -1,4 +1,4 @@
-//! Access tokens of people (RFC 9068), from any OpenID provider or the built-in issuer.
+//! Access tokens of people (RFC 9068), from any OIDC provider or the built-in issuer.
 
 mod cache;
 mod keys;

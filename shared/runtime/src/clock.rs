@@ -19,6 +19,7 @@ pub trait Ids: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
@@ -29,6 +30,7 @@ impl Clock for SystemClock {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemIds;
 
+#[expect(clippy::disallowed_methods, reason = "the one place that makes random ids")]
 impl Ids for SystemIds {
     fn uuid(&self) -> Uuid {
         Uuid::now_v7()

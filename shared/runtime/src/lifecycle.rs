@@ -55,6 +55,10 @@ impl Lifecycle {
     {
         let name = name.into();
         let lifecycle = self.clone();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the tracked task below waits for it and sees its panic"
+        )]
         let work = tokio::spawn(future);
         self.tasks.spawn(async move {
             match work.await {

@@ -9,6 +9,7 @@ use crate::settings::{LogFormat, TelemetrySettings};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 use std::time::Duration;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
@@ -99,7 +100,7 @@ pub fn metrics_handle() -> Result<PrometheusHandle, BuildError> {
 fn logs(settings: &TelemetrySettings) -> Result<Box<dyn Layer<Registry> + Send + Sync>, TelemetryError> {
     let filter = EnvFilter::try_new(&settings.log_filter)
         .map_err(|source| TelemetryError::Filter { filter: settings.log_filter.clone(), source })?;
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     Ok(match settings.log_format {
         LogFormat::Text => layer.with_filter(filter).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),

@@ -18,3 +18,6 @@ struct Request<C> {
 fn path(name: &str) -> String {
     format!("/commands/{name}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@ mod health;
 mod observe;
 
 use crate::ApiError;
+use actix_web::error::{JsonPayloadError, ResponseError};
+use actix_web::http::StatusCode;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, JsonConfig, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, HttpServer};
@@ -141,17 +143,11 @@ impl Server {
 }
 
 fn limits(config: &mut ServiceConfig, body_bytes_max: usize) {
-    let malformed = |message: String| ApiError::bad_request("web.body_malformed", message);
     config
         .app_data(PayloadConfig::new(body_bytes_max))
-        .app_data(JsonConfig::default().limit(body_bytes_max).error_handler(move |error, _| {
-            use actix_web::error::{JsonPayloadError, ResponseError};
-            match &error {
-                JsonPayloadError::Deserialize(reason) => malformed(reason.to_string()).into(),
-                // Status and code follow in one place for all bodies.
-                other => observe::by_status(other.status_code()).into(),
-            }
-        }))
+        .app_data(
+            JsonConfig::default().limit(body_bytes_max).error_handler(|error, _| unreadable(&error).into()),
+        )
         .app_data(
             PathConfig::default()
                 .error_handler(|error, _| ApiError::not_found("web.not_found", error.to_string()).into()),
@@ -161,9 +157,23 @@ fn limits(config: &mut ServiceConfig, body_bytes_max: usize) {
         }));
 }
 
+fn unreadable(error: &JsonPayloadError) -> ApiError {
+    if let JsonPayloadError::Deserialize(reason) = error {
+        return ApiError::bad_request("web.body_malformed", reason.to_string());
+    }
+    // actix answers it with 400, as if the body itself were wrong.
+    if matches!(error, JsonPayloadError::ContentType) {
+        return observe::by_status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    observe::by_status(error.status_code())
+}
+
 async fn keep_up(metrics: PrometheusHandle, lifecycle: Lifecycle) -> Result<(), std::convert::Infallible> {
     while !lifecycle.stopped_within(UPKEEP).await {
         metrics.run_upkeep();
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,7 +102,7 @@ fn byte_count(text: &str) -> Option<usize> {
     URL_SAFE_NO_PAD.decode(text).ok().map(|bytes| bytes.len())
 }
 
-/// Fetches keys as OpenID Connect Discovery 1.0 says, or from a fixed address.
+/// Fetches keys as OIDC Discovery 1.0 says, or from a fixed address.
 pub(super) struct OverHttp {
     issuer: String,
     jwks_url: Option<String>,

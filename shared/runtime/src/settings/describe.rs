@@ -48,7 +48,11 @@ pub(super) const KEYS: &[Key] = &[
         "Base address of an OTLP collector that takes http/protobuf. Without it traces are not exported.",
     ),
     key("telemetry.log_format", "text", "`text` for people or `json` for machines."),
-    key("telemetry.log_filter", "info", "Which log lines are written, as a `tracing` filter."),
+    key(
+        "telemetry.log_filter",
+        "info,actix_server=warn",
+        "Which log lines are written, as a `tracing` filter.",
+    ),
     key("services.backbone.listen", "127.0.0.1:7100", "Where the backbone listens."),
     key("services.backbone.url", "http:// and the listen address", "Where others reach the backbone."),
     key("services.tenancy.listen", "127.0.0.1:7101", "Where tenancy listens."),

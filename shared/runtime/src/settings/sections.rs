@@ -148,7 +148,7 @@ impl Default for Broker {
 
 impl Default for TelemetrySettings {
     fn default() -> Self {
-        Self { otlp_endpoint: None, log_format: LogFormat::Text, log_filter: "info".into() }
+        Self { otlp_endpoint: None, log_format: LogFormat::Text, log_filter: "info,actix_server=warn".into() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can be set, what is refused, and what stays secret.
 
 use super::{Settings, SettingsError, Unsafe, describe, field_names, list, sections, source};
+use crate::{Ids, SystemIds};
 use contracts::Service;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -13,7 +14,7 @@ fn with(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
 }
 
 fn with_file(toml: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    let name = format!("patchfleet-settings-{}.toml", uuid::Uuid::now_v7());
+    let name = format!("patchfleet-settings-{}.toml", SystemIds.uuid());
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, toml).unwrap();
     let variables = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
