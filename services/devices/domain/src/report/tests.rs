@@ -1,0 +1,174 @@
+//! What is let through, and the code of what is not.
+
+use super::{InvalidReport, check_enrolment, check_in, check_job, check_scan, inventory_hash, token_hash};
+use chrono::{DateTime, TimeDelta, Utc};
+use contracts::{
+    DevicePlatform, OsRelease,
+    agent::{EnrolRequest, InstalledPackage, Inventory, JobReport, ScanReport},
+    devices::{AgentMode, AvailableUpdate, JobStep},
+};
+use kernel::Refused;
+use uuid::Uuid;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn bookworm() -> OsRelease {
+    OsRelease { id: "debian".to_owned(), version: "12".to_owned() }
+}
+
+fn package(name: &str, version: &str) -> InstalledPackage {
+    InstalledPackage {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        architecture: "amd64".to_owned(),
+        source: name.to_owned(),
+        source_version: version.to_owned(),
+    }
+}
+
+fn report(inventory: Inventory) -> ScanReport {
+    ScanReport {
+        report_id: Uuid::from_u128(1),
+        job_id: None,
+        scanned_at: now(),
+        os: bookworm(),
+        inventory_hash: inventory_hash(&bookworm(), &inventory),
+        inventory: Some(inventory),
+        available: vec![],
+        source: "apt: http://deb.debian.org/debian bookworm".to_owned(),
+        pending_reboot: false,
+    }
+}
+
+fn of_packages(packages: Vec<InstalledPackage>) -> ScanReport {
+    report(Inventory::Packages { packages })
+}
+
+fn code(report: &ScanReport) -> Option<&'static str> {
+    check_scan(report, DevicePlatform::Linux, now()).err().map(|invalid| invalid.code())
+}
+
+#[test]
+fn a_good_report_is_taken() {
+    let names = ["bash", "libstdc++6", "g++-12", "0ad", "libX11-6"];
+    let list = names.iter().map(|name| package(name, "1:5.2.15-2+b2")).collect();
+    assert_eq!(code(&of_packages(list)), None);
+}
+
+#[test]
+fn ten_thousand_packages_are_taken_and_one_more_is_not() {
+    let many = |n: usize| of_packages((0..n).map(|n| package(&format!("p{n}"), "1")).collect());
+    assert_eq!(code(&many(10_000)), None);
+    assert_eq!(code(&many(10_001)), Some("devices.too_many_packages"));
+}
+
+#[test]
+fn a_wrong_hash_is_refused() {
+    let mut wrong = of_packages(vec![package("bash", "1")]);
+    wrong.inventory_hash = "0".repeat(64);
+    assert_eq!(code(&wrong), Some("devices.inventory_hash_mismatch"));
+    wrong.inventory_hash = "XYZ".to_owned();
+    assert_eq!(code(&wrong), Some("devices.invalid_inventory_hash"));
+}
+
+#[test]
+fn names_and_versions_that_dpkg_refuses_are_refused() {
+    for name in ["", "-bash", "ba sh", "bash;rm", "é"] {
+        assert_eq!(
+            code(&of_packages(vec![package(name, "1")])),
+            Some("devices.invalid_package_name"),
+            "{name}"
+        );
+    }
+    for version in ["", "1 0", "not/a/version", "1:", "1.0\u{0}"] {
+        assert_eq!(
+            code(&of_packages(vec![package("bash", version)])),
+            Some("devices.invalid_version"),
+            "{version}"
+        );
+    }
+}
+
+#[test]
+fn an_inventory_of_the_wrong_kind_is_refused() {
+    let updates = |kb: &str| {
+        report(Inventory::WindowsUpdates {
+            installed: vec![kb.to_owned()],
+            applicable: vec![],
+            build: "10.0.22621.3007".to_owned(),
+        })
+    };
+    assert_eq!(code(&updates("KB1")), Some("devices.inventory_kind"));
+    let windows = |kb: &str| check_scan(&updates(kb), DevicePlatform::Windows, now());
+    assert_eq!(windows("KB5034123"), Ok(()));
+    assert_eq!(windows("5034123").unwrap_err().code(), "devices.invalid_kb");
+}
+
+#[test]
+fn too_many_updates_and_unprintable_texts_are_refused() {
+    let update = AvailableUpdate {
+        name: "bash".to_owned(),
+        installed_version: "1".to_owned(),
+        candidate_version: "2".to_owned(),
+        origin: String::new(),
+        security: false,
+    };
+    let good = of_packages(vec![]);
+    let many = ScanReport { available: vec![update.clone(); 10_001], ..good.clone() };
+    assert_eq!(code(&many), Some("devices.too_many_updates"));
+    let odd = AvailableUpdate { origin: "a\u{7}".to_owned(), ..update };
+    assert_eq!(code(&ScanReport { available: vec![odd], ..good.clone() }), Some("devices.invalid_text"));
+    assert_eq!(code(&ScanReport { source: String::new(), ..good }), Some("devices.invalid_text"));
+}
+
+#[test]
+fn a_clock_that_cannot_be_right_is_refused() {
+    for at in [DateTime::UNIX_EPOCH, now() + TimeDelta::days(2), DateTime::<Utc>::MAX_UTC] {
+        let report = ScanReport { scanned_at: at, ..of_packages(vec![]) };
+        assert_eq!(code(&report), Some("devices.implausible_time"));
+    }
+}
+
+#[test]
+fn an_enrolment_with_an_endless_name_is_refused() {
+    let mut request = EnrolRequest {
+        token: "secret".to_owned(),
+        public_key: String::new(),
+        name: "srv-12.example.org".to_owned(),
+        platform: DevicePlatform::Linux,
+        os: bookworm(),
+        os_name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        mode: AgentMode::Full,
+        agent_version: "0.1.0".to_owned(),
+    };
+    assert_eq!(check_enrolment(&request), Ok(()));
+    request.name = "a".repeat(254);
+    assert_eq!(
+        check_enrolment(&request),
+        Err(InvalidReport::InvalidText { field: "name", max: super::NAME_BYTES_MAX })
+    );
+}
+
+#[test]
+fn a_failure_names_a_class_that_alerts_know_and_a_reason() {
+    let failed = |class: &str, reason: &str| JobReport {
+        report_id: Uuid::from_u128(1),
+        occurred_at: now(),
+        report: JobStep::Failed { class: class.to_owned(), reason: reason.to_owned() },
+    };
+    assert_eq!(check_job(&failed("disk_full", "no space\nleft"), now()), Ok(()));
+    assert_eq!(
+        check_job(&failed("bad_luck", "x"), now()).unwrap_err().code(),
+        "devices.invalid_failure_class"
+    );
+    assert_eq!(check_job(&failed("other", ""), now()).unwrap_err().code(), "devices.invalid_text");
+}
+
+#[test]
+fn a_check_in_names_a_hash_or_none() {
+    assert_eq!(check_in(None, "0.1.0"), Ok(()));
+    assert_eq!(check_in(Some(&token_hash("x")), "0.1.0"), Ok(()));
+    assert_eq!(check_in(Some("x"), "0.1.0"), Err(InvalidReport::InvalidInventoryHash));
+}
