@@ -36,8 +36,20 @@ const TOOL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 pub enum Postinst {
     /// There is none.
     Absent,
-    /// It says so on standard error and ends with status 1.
+    /// It complains on standard error and ends with status 1.
     Fails,
+    /// It waits until the root has a file `tmp/go`: a package manager at work for as long as a test needs.
+    Waits,
+}
+
+impl Postinst {
+    fn script(self, name: &str) -> Option<String> {
+        match self {
+            Self::Absent => None,
+            Self::Fails => Some(format!("echo '{name}: cannot migrate its settings' >&2\nexit 1\n")),
+            Self::Waits => Some("while [ ! -e \"$DPKG_ROOT/tmp/go\" ]; do sleep 0.1; done\n".to_owned()),
+        }
+    }
 }
 
 /// A private root: Debian 12, `pfdemo` and `pfbad` 1.0 installed, 1.1 of both offered by a local repository.
@@ -100,13 +112,10 @@ impl DebianRoot {
         fs::create_dir_all(&control)?;
         fs::write(content.join(name), format!("{name} {version}\n"))?;
         fs::write(control.join("control"), control_text(name, version))?;
-        if postinst == Postinst::Fails {
-            let script = control.join("postinst");
-            fs::write(
-                &script,
-                format!("#!/bin/sh\necho '{name}: cannot migrate its settings' >&2\nexit 1\n"),
-            )?;
-            fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+        if let Some(script) = postinst.script(name) {
+            let path = control.join("postinst");
+            fs::write(&path, format!("#!/bin/sh\n{script}"))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
         }
         // dpkg-deb refuses a control folder that only its owner may enter, as a strict umask makes it.
         for folder in [&tree, &control] {

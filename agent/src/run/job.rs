@@ -12,8 +12,8 @@ use contracts::scheduling::PatchOrder;
 use kernel::JobId;
 use std::time::{Duration, Instant};
 
-/// A job that is not taken may be offered again at once; so often is enough.
-const UNUSABLE_PAUSE: Duration = Duration::from_secs(5);
+/// A job that is neither done nor answered may be offered again at once; so often is enough.
+const UNUSABLE_PAUSE: Duration = Duration::from_secs(2);
 /// W3C Trace Context has 55 characters; anything longer or odd is not sent back.
 const TRACEPARENT_BYTES_MAX: usize = 64;
 
@@ -90,7 +90,7 @@ impl Agent {
         }
     }
 
-    /// Checks a job and does it. False if nothing came of it.
+    /// Checks a job and does it or says why not. False if nothing was said either.
     async fn take(&self, signed: &SignedJob) -> Result<bool, AgentError> {
         let mut job = match signing::verify_job(&self.job_key, signed) {
             Ok(job) => job,
@@ -123,7 +123,7 @@ impl Agent {
                 let step = JobStep::Refused { code: code.to_owned(), reason };
                 self.step(job.job_id, job.traceparent.as_deref(), step)?;
                 self.journal.borrow_mut().refused(&job)?;
-                Ok(false)
+                Ok(true)
             }
         }
     }
