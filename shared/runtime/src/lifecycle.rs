@@ -176,6 +176,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_termination_signal_stops_the_part() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.on_signals().unwrap();
+        let own_process = std::process::id().to_string();
+        let sent = std::process::Command::new("kill").args(["-TERM", &own_process]).status().unwrap();
+        assert!(sent.success());
+        lifecycle.stopped().await;
+        assert_eq!(lifecycle.shutdown(SOON).await, Ok(()));
+    }
+
+    #[tokio::test]
     async fn a_pause_ends_early_when_the_part_stops() {
         let lifecycle = Lifecycle::new();
         assert!(!lifecycle.stopped_within(Duration::from_millis(1)).await);

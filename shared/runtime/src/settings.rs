@@ -79,6 +79,16 @@ impl Settings {
         Self::from_raw(source::read(file, std::env::vars().collect())?)
     }
 
+    /// Reads these variables instead of the process's; for tests and launchers that start services themselves.
+    pub fn from_variables<K, V>(variables: impl IntoIterator<Item = (K, V)>) -> Result<Self, SettingsError>
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let variables = variables.into_iter().map(|(key, value)| (key.into(), value.into()));
+        Self::from_raw(source::read(None, variables.collect())?)
+    }
+
     /// The section `name` in the shape its service gives it. A section that is not set has all defaults.
     ///
     /// The shape carries `#[serde(deny_unknown_fields, default)]`.

@@ -49,7 +49,7 @@ pub enum TelemetryError {
     Installed(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Flushes what is not exported yet when dropped.
+/// Flushes what is not exported yet when dropped, which must be while the multi-threaded runtime still works.
 #[derive(Debug)]
 #[must_use = "telemetry ends when the guard is dropped"]
 pub struct Guard {

@@ -107,6 +107,7 @@ impl Server {
     /// Listens until the lifecycle stops, and answers what was accepted until then. Returns the bound address.
     pub fn start(self, lifecycle: &Lifecycle) -> Result<SocketAddr, ServeError> {
         let metrics = telemetry::metrics_handle().map_err(|e| ServeError::Metrics(e.into()))?;
+        observe::describe();
         let failed = |source| ServeError::Listen { service: self.service, listen: self.listen, source };
         let listener = std::net::TcpListener::bind(self.listen).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;

@@ -8,9 +8,7 @@ use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
 
 fn with(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    let variables: HashMap<_, _> =
-        variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    Settings::from_raw(source::read(None, variables)?)
+    Settings::from_variables(variables.iter().copied())
 }
 
 fn with_file(toml: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {

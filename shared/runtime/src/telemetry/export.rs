@@ -62,3 +62,56 @@ impl HttpClient for OnRuntime {
             .await?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{TelemetryError, provider};
+    use opentelemetry::trace::{Tracer, TracerProvider};
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    /// The head and body of one request.
+    async fn read_request(stream: &mut TcpStream) -> (String, Vec<u8>) {
+        let mut bytes = Vec::new();
+        loop {
+            assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "the request broke off");
+            let text = String::from_utf8_lossy(&bytes);
+            let Some(head) = text.split_once("\r\n\r\n").map(|(head, _)| head.to_lowercase()) else {
+                continue;
+            };
+            let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+            let body = bytes[head.len() + 4..].to_vec();
+            if length.is_some_and(|length| length.parse() == Ok(body.len())) {
+                return (head, body);
+            }
+        }
+    }
+
+    // The SDK waits for the export on its own thread while this one answers: both must make progress.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_finished_span_reaches_the_collector_as_protobuf() {
+        let collector = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/", collector.local_addr().unwrap());
+        let provider = provider(Some(&endpoint), "feeds").unwrap();
+        provider.tracer("test").in_span("import", |_| {});
+        let flushed =
+            tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(Duration::from_secs(5)));
+
+        let (mut stream, _) = collector.accept().await.unwrap();
+        let (head, body) = read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+
+        assert!(head.starts_with("post /v1/traces "), "{head}");
+        assert!(head.contains("content-type: application/x-protobuf"), "{head}");
+        let text = String::from_utf8_lossy(&body);
+        assert!(text.contains("import") && text.contains("service.name") && text.contains("feeds"));
+        flushed.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_none_is_refused_by_name() {
+        let error = provider(Some("not an address"), "feeds").unwrap_err();
+        assert!(matches!(error, TelemetryError::Exporter { endpoint, .. } if endpoint == "not an address"));
+    }
+}

@@ -17,6 +17,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ones are somebody else's idea of a joke in our log.
 const REQUEST_ID_CHARS_MAX: usize = 64;
 
+const REQUESTS: &str = "patchfleet_http_requests_total";
+const DURATION: &str = "patchfleet_http_request_duration_seconds";
+
 const UNMATCHED: &str = "unmatched";
 
 pub(super) async fn observe<B: MessageBody>(
@@ -123,6 +126,16 @@ fn log(error: &ApiError) {
     }
 }
 
+/// What the metrics mean, for whoever reads `/metrics`.
+pub(super) fn describe() {
+    metrics::describe_counter!(REQUESTS, "Requests answered, by route and status.");
+    metrics::describe_histogram!(
+        DURATION,
+        metrics::Unit::Seconds,
+        "From the head of a request to its answer."
+    );
+}
+
 fn record(service: &'static str, method: &Method, route: String, status: StatusCode, started: Instant) {
     let span = tracing::Span::current();
     span.record("otel.name", format!("{method} {route}"));
@@ -134,6 +147,6 @@ fn record(service: &'static str, method: &Method, route: String, status: StatusC
         ("route", route),
         ("status", status.as_u16().to_string()),
     ];
-    metrics::counter!("patchfleet_http_requests_total", &labels).increment(1);
-    metrics::histogram!("patchfleet_http_request_duration_seconds", &labels).record(started.elapsed());
+    metrics::counter!(REQUESTS, &labels).increment(1);
+    metrics::histogram!(DURATION, &labels).record(started.elapsed());
 }
