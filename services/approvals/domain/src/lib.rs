@@ -1,1 +1,9 @@
-//! (skeleton)
+//! Rules of the whitelist, of auto-approval, and of decisions on patches.
+
+pub mod approval;
+pub mod evaluation;
+pub mod rule;
+pub mod whitelist;
+
+/// Characters of a comment at the most: a paragraph, not an essay.
+pub const COMMENT_MAX: usize = 2_000;
