@@ -107,6 +107,15 @@ impl Store {
         let loaded = load::<A>(self.database.pool(), Some(scope), stream_id, None).await?;
         Ok((loaded.state, loaded.version))
     }
+
+    /// The state of an aggregate as the transaction sees it.
+    pub async fn load_in<A: Aggregate>(
+        &self,
+        tx: &mut Tx,
+        stream_id: StreamId,
+    ) -> Result<A::State, StoreError> {
+        Ok(load::<A>(&mut **tx, None, stream_id, None).await?.state)
+    }
 }
 
 async fn attempt<'e, A, E>(

@@ -7,7 +7,7 @@ use kernel::Refused;
 use messaging::{Broker, Consumer};
 use runtime::{Clock, Ids, Lifecycle, Settings, SystemClock, SystemIds};
 use secrecy::ExposeSecret;
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use web::{ApiError, Commands, Server};
 
 /// The dependencies of one service, in working order.
@@ -114,5 +114,25 @@ pub fn store_failed(error: StoreError) -> ApiError {
         StoreError::Corrupt { .. } | StoreError::UnsafeRole { .. } | StoreError::Database(_) => {
             ApiError::internal(error)
         }
+    }
+}
+
+/// How long a use case waits for a fact that another service has just recorded.
+const SOON: Duration = Duration::from_secs(3);
+
+/// Looks something up that may be on its way: a caller can know of an object before this service has heard of it.
+pub async fn soon<T, E, F>(mut find: F) -> Result<Option<T>, E>
+where
+    F: AsyncFnMut() -> Result<Option<T>, E>,
+{
+    let deadline = tokio::time::Instant::now() + SOON;
+    let mut pause = Duration::from_millis(10);
+    loop {
+        let found = find().await?;
+        if found.is_some() || tokio::time::Instant::now() >= deadline {
+            return Ok(found);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(200));
     }
 }

@@ -1,0 +1,344 @@
+//! What the service knows of the world: its own tables, read and written in the caller's transaction.
+
+use approvals_domain::approval::{Standing, Subject};
+use approvals_domain::evaluation::Candidate;
+use contracts::approvals::{RuleConditions, WhitelistPattern};
+use contracts::feeds::PatchFacts;
+use contracts::{Classification, DevicePlatform, Severity};
+use eventstore::{StoreError, Tx};
+use kernel::{CustomerId, PartnerId, PatchId, RuleId, Tenant};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A patch as the rules and people see it.
+pub(crate) struct Patch {
+    pub(crate) patch_id: PatchId,
+    pub(crate) candidate: Candidate,
+    pub(crate) standing: Standing,
+    pub(crate) superseded_by: Option<PatchId>,
+}
+
+impl Patch {
+    pub(crate) fn at(&self, customer_id: CustomerId) -> Subject {
+        Subject {
+            patch_id: self.patch_id,
+            vendor_patch_id: self.candidate.vendor_patch_id.clone(),
+            platform: self.candidate.platform,
+            customer_id,
+        }
+    }
+}
+
+/// A rule that is switched on.
+pub(crate) struct ActiveRule {
+    pub(crate) rule_id: RuleId,
+    pub(crate) rule_version: u32,
+    pub(crate) conditions: RuleConditions,
+}
+
+#[derive(sqlx::FromRow)]
+struct PatchRow {
+    patch_id: Uuid,
+    vendor_patch_id: String,
+    name: String,
+    os_versions: Vec<String>,
+    platform: String,
+    severity: String,
+    classification: String,
+    withdrawn: bool,
+    superseded_by: Option<Uuid>,
+    superseded_by_vendor_id: Option<String>,
+}
+
+impl TryFrom<PatchRow> for Patch {
+    type Error = StoreError;
+
+    fn try_from(row: PatchRow) -> Result<Self, StoreError> {
+        let standing = match row.superseded_by_vendor_id {
+            Some(by) => Standing::Superseded { by },
+            None if row.withdrawn => Standing::Withdrawn,
+            None => Standing::Published,
+        };
+        Ok(Self {
+            patch_id: PatchId(row.patch_id),
+            superseded_by: row.superseded_by.map(PatchId),
+            candidate: Candidate {
+                vendor_patch_id: row.vendor_patch_id,
+                name: row.name,
+                os_versions: row.os_versions,
+                platform: word::<DevicePlatform>(row.platform)?,
+                severity: word::<Severity>(row.severity)?,
+                classification: word::<Classification>(row.classification)?,
+                installable: standing == Standing::Published,
+            },
+            standing,
+        })
+    }
+}
+
+/// Reads a stored word of one of our enums.
+fn word<T: DeserializeOwned>(text: String) -> Result<T, StoreError> {
+    serde_json::from_value(Value::String(text)).map_err(corrupt)
+}
+
+/// Writes a word of one of our enums as it stands in facts.
+fn text<T: serde::Serialize>(word: &T) -> Result<String, StoreError> {
+    match serde_json::to_value(word).map_err(corrupt)? {
+        Value::String(text) => Ok(text),
+        other => Err(StoreError::Corrupt { what: format!("{other} is not a word") }),
+    }
+}
+
+fn corrupt(error: serde_json::Error) -> StoreError {
+    StoreError::Corrupt { what: format!("a table of approvals contradicts its type: {error}") }
+}
+
+/// Takes a patch of the catalogue in, new or changed.
+pub(crate) async fn keep_patch(tx: &mut Tx, patch: &PatchFacts) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into approvals.patch (patch_id, vendor_patch_id, name, os_versions, platform, severity, classification)
+         values ($1, $2, $3, $4, $5, $6, $7)
+         on conflict (patch_id) do update
+            set name = excluded.name,
+                os_versions = excluded.os_versions,
+                severity = excluded.severity,
+                classification = excluded.classification",
+    )
+    .bind(patch.patch_id.0)
+    .bind(&patch.vendor_patch_id)
+    .bind(&patch.name)
+    .bind(&patch.os_versions)
+    .bind(text(&patch.platform)?)
+    .bind(text(&patch.severity)?)
+    .bind(text(&patch.classification)?)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Marks a patch as replaced.
+pub(crate) async fn keep_supersedence(
+    tx: &mut Tx,
+    patch_id: PatchId,
+    by: PatchId,
+    by_vendor_id: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update approvals.patch set superseded_by = $2, superseded_by_vendor_id = $3 where patch_id = $1",
+    )
+    .bind(patch_id.0)
+    .bind(by.0)
+    .bind(by_vendor_id)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Marks a patch as taken back.
+pub(crate) async fn keep_withdrawal(tx: &mut Tx, patch_id: PatchId) -> Result<(), StoreError> {
+    sqlx::query("update approvals.patch set withdrawn = true where patch_id = $1")
+        .bind(patch_id.0)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// A patch of the catalogue.
+pub(crate) async fn patch(tx: &mut Tx, patch_id: PatchId) -> Result<Option<Patch>, StoreError> {
+    let row: Option<PatchRow> = sqlx::query_as(
+        "select patch_id, vendor_patch_id, name, os_versions, platform, severity, classification, withdrawn,
+                superseded_by, superseded_by_vendor_id
+           from approvals.patch
+          where patch_id = $1",
+    )
+    .bind(patch_id.0)
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Notes a customer.
+pub(crate) async fn keep_customer(
+    tx: &mut Tx,
+    partner_id: PartnerId,
+    id: CustomerId,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into approvals.customer (customer_id, partner_id) values ($1, $2) on conflict do nothing",
+    )
+    .bind(id.0)
+    .bind(partner_id.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The customer with its partner, if the transaction's scope sees it.
+pub(crate) async fn tenant_of_customer(
+    tx: &mut Tx,
+    customer_id: CustomerId,
+) -> Result<Option<Tenant>, StoreError> {
+    let partner: Option<Uuid> =
+        sqlx::query_scalar("select partner_id from approvals.customer where customer_id = $1")
+            .bind(customer_id.0)
+            .fetch_optional(&mut **tx)
+            .await?;
+    Ok(partner.map(|partner| Tenant::customer(PartnerId(partner), customer_id)))
+}
+
+/// The rule's customer, if the transaction's scope sees it.
+pub(crate) async fn tenant_of_rule(tx: &mut Tx, rule_id: RuleId) -> Result<Option<Tenant>, StoreError> {
+    let row: Option<(Uuid, Uuid)> =
+        sqlx::query_as("select partner_id, customer_id from approvals.rule where rule_id = $1")
+            .bind(rule_id.0)
+            .fetch_optional(&mut **tx)
+            .await?;
+    Ok(row.map(|(partner, customer)| Tenant::customer(PartnerId(partner), CustomerId(customer))))
+}
+
+/// Rules of the customer that are switched on, oldest first.
+pub(crate) async fn active_rules(
+    tx: &mut Tx,
+    customer_id: CustomerId,
+) -> Result<Vec<ActiveRule>, StoreError> {
+    let rows: Vec<(Uuid, i32, Value)> = sqlx::query_as(
+        "select rule_id, rule_version, conditions
+           from approvals.rule
+          where customer_id = $1 and enabled
+          order by rule_id",
+    )
+    .bind(customer_id.0)
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter()
+        .map(|(rule_id, version, conditions)| {
+            Ok(ActiveRule {
+                rule_id: RuleId(rule_id),
+                rule_version: u32::try_from(version).unwrap_or_default(),
+                conditions: serde_json::from_value(conditions).map_err(corrupt)?,
+            })
+        })
+        .collect()
+}
+
+/// Notes a rule as it is now.
+pub(crate) async fn keep_rule(
+    tx: &mut Tx,
+    tenant: Tenant,
+    rule_id: RuleId,
+    rule_version: u32,
+    conditions: &RuleConditions,
+    enabled: bool,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into approvals.rule (rule_id, customer_id, partner_id, rule_version, conditions, enabled)
+         values ($1, $2, $3, $4, $5, $6)
+         on conflict (rule_id) do update
+            set rule_version = excluded.rule_version,
+                conditions = excluded.conditions,
+                enabled = excluded.enabled",
+    )
+    .bind(rule_id.0)
+    .bind(tenant.customer_id.map(|id| id.0))
+    .bind(tenant.partner_id.0)
+    .bind(i32::try_from(rule_version).unwrap_or(i32::MAX))
+    .bind(serde_json::to_value(conditions).map_err(corrupt)?)
+    .bind(enabled)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The customer's whitelist.
+pub(crate) async fn whitelist(
+    tx: &mut Tx,
+    customer_id: CustomerId,
+) -> Result<Vec<WhitelistPattern>, StoreError> {
+    let rows: Vec<Value> =
+        sqlx::query_scalar("select pattern from approvals.whitelist where customer_id = $1 order by pattern")
+            .bind(customer_id.0)
+            .fetch_all(&mut **tx)
+            .await?;
+    rows.into_iter().map(|pattern| serde_json::from_value(pattern).map_err(corrupt)).collect()
+}
+
+/// Notes or forgets a whitelist entry.
+pub(crate) async fn keep_whitelist_entry(
+    tx: &mut Tx,
+    tenant: Tenant,
+    pattern: &WhitelistPattern,
+    listed: bool,
+) -> Result<(), StoreError> {
+    let statement = if listed {
+        "insert into approvals.whitelist (customer_id, partner_id, pattern) values ($1, $2, $3) on conflict do nothing"
+    } else {
+        "delete from approvals.whitelist where customer_id = $1 and partner_id = $2 and pattern = $3"
+    };
+    sqlx::query(statement)
+        .bind(tenant.customer_id.map(|id| id.0))
+        .bind(tenant.partner_id.0)
+        .bind(serde_json::to_value(pattern).map_err(corrupt)?)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes where an approval stands.
+pub(crate) async fn keep_approval(
+    tx: &mut Tx,
+    tenant: Tenant,
+    patch_id: PatchId,
+    pending: bool,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into approvals.approval (patch_id, customer_id, partner_id, pending)
+         values ($1, $2, $3, $4)
+         on conflict (customer_id, patch_id) do update set pending = excluded.pending",
+    )
+    .bind(patch_id.0)
+    .bind(tenant.customer_id.map(|id| id.0))
+    .bind(tenant.partner_id.0)
+    .bind(pending)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// Patches that wait for a decision at the customer.
+pub(crate) async fn pending_patches(tx: &mut Tx, customer_id: CustomerId) -> Result<Vec<Patch>, StoreError> {
+    let rows: Vec<PatchRow> = sqlx::query_as(
+        "select p.patch_id, p.vendor_patch_id, p.name, p.os_versions, p.platform, p.severity, p.classification,
+                p.withdrawn, p.superseded_by, p.superseded_by_vendor_id
+           from approvals.approval a
+           join approvals.patch p on p.patch_id = a.patch_id
+          where a.customer_id = $1 and a.pending
+          order by p.patch_id",
+    )
+    .bind(customer_id.0)
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Customers where the patch was ever up for a decision; with `pending`, those where it still is.
+pub(crate) async fn customers_with(
+    tx: &mut Tx,
+    patch_id: PatchId,
+    pending: bool,
+) -> Result<Vec<Tenant>, StoreError> {
+    let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select partner_id, customer_id
+           from approvals.approval
+          where patch_id = $1 and (pending or not $2)
+          order by customer_id",
+    )
+    .bind(patch_id.0)
+    .bind(pending)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(partner, customer)| Tenant::customer(PartnerId(partner), CustomerId(customer)))
+        .collect())
+}

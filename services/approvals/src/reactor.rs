@@ -1,0 +1,157 @@
+//! Reacts to catalogue, scans, customers, and the service's own rules.
+
+use crate::{facts, rules::Evaluation};
+use approvals_domain::approval::Command;
+use contracts::approvals::{RuleEvent, WhitelistEvent};
+use contracts::devices::PatchFoundMissing;
+use contracts::feeds::{PatchEvent, PatchFacts};
+use contracts::tenancy::CustomerRegistered;
+use eventstore::{Store, Tx};
+use kernel::{CustomerId, Envelope, EventData, PatchId, Scope, Tenant};
+use messaging::{Consumer, HandlerError, Outcome};
+use std::time::Duration;
+
+/// The catalogue's event may still wait in a retry queue; by then it has arrived.
+const CATALOGUE_DELAY: Duration = Duration::from_secs(1);
+
+/// The one consumer of the service; handles events in their order.
+pub struct Reactor {
+    store: Store,
+}
+
+impl Reactor {
+    /// A reactor that appends to `store`.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+#[async_trait::async_trait]
+impl Consumer for Reactor {
+    fn name(&self) -> &'static str {
+        "approvals.reactor"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &[
+            "tenancy.CustomerRegistered",
+            "feeds.PatchPublished",
+            "feeds.PatchRevised",
+            "feeds.PatchSuperseded",
+            "feeds.PatchWithdrawn",
+            "devices.PatchFoundMissing",
+            "approvals.RuleCreated",
+            "approvals.RuleVersionCreated",
+            "approvals.RuleEnabled",
+            "approvals.WhitelistEntryAdded",
+        ]
+    }
+
+    async fn handle(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
+        if PatchEvent::owns(&event.event_type) {
+            self.catalogue_changed(tx, event).await
+        } else if RuleEvent::owns(&event.event_type) || WhitelistEvent::owns(&event.event_type) {
+            self.rules_changed(tx, event).await
+        } else if event.event_type == PatchFoundMissing::TYPE {
+            self.found_missing(tx, event).await
+        } else if event.event_type == CustomerRegistered::TYPE {
+            if let Some(customer_id) = event.tenant.customer_id {
+                facts::keep_customer(tx, event.tenant.partner_id, customer_id).await?;
+            }
+            Ok(Outcome::Handled)
+        } else {
+            Ok(Outcome::Handled)
+        }
+    }
+}
+
+impl Reactor {
+    fn evaluation<'a>(&'a self, event: &'a Envelope, tenant: Tenant) -> Evaluation<'a> {
+        Evaluation { store: &self.store, event, scope: Scope::partner_of(event.tenant), tenant }
+    }
+
+    async fn catalogue_changed(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
+        match event.read::<PatchEvent>()? {
+            PatchEvent::PatchPublished(fact) => facts::keep_patch(tx, &fact.patch).await?,
+            PatchEvent::PatchRevised(fact) => self.revised(tx, event, &fact.patch).await?,
+            PatchEvent::PatchSuperseded(fact) => {
+                let newer = (fact.superseded_by, fact.superseded_by_vendor_id);
+                facts::keep_supersedence(tx, fact.patch_id, newer.0, &newer.1).await?;
+                self.lapse(tx, event, fact.patch_id).await?;
+            }
+            PatchEvent::PatchWithdrawn(fact) => {
+                facts::keep_withdrawal(tx, fact.patch_id).await?;
+                self.lapse(tx, event, fact.patch_id).await?;
+            }
+        }
+        Ok(Outcome::Handled)
+    }
+
+    /// A changed severity may let a rule approve what it left pending.
+    async fn revised(&self, tx: &mut Tx, event: &Envelope, patch: &PatchFacts) -> Result<(), HandlerError> {
+        facts::keep_patch(tx, patch).await?;
+        let Some(known) = facts::patch(tx, patch.patch_id).await? else { return Ok(()) };
+        let known = [known];
+        for tenant in facts::customers_with(tx, patch.patch_id, true).await? {
+            self.evaluation(event, tenant).apply(tx, &known).await?;
+        }
+        Ok(())
+    }
+
+    async fn lapse(&self, tx: &mut Tx, event: &Envelope, patch_id: PatchId) -> Result<(), HandlerError> {
+        let Some(patch) = facts::patch(tx, patch_id).await? else { return Ok(()) };
+        let newer = match &patch.standing {
+            approvals_domain::approval::Standing::Superseded { by } => {
+                patch.superseded_by.zip(Some(by.clone()))
+            }
+            approvals_domain::approval::Standing::Published
+            | approvals_domain::approval::Standing::Withdrawn => None,
+        };
+        for tenant in facts::customers_with(tx, patch_id, false).await? {
+            let Some(customer_id) = tenant.customer_id else { continue };
+            let command = Command::Lapse { subject: patch.at(customer_id), newer: newer.clone() };
+            let cause = event.reaction("approvals", &format!("lapse {customer_id}"));
+            self.evaluation(event, tenant).carry_out(tx, &patch, command, &cause).await?;
+            facts::keep_approval(tx, tenant, patch_id, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn found_missing(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
+        let fact: PatchFoundMissing = serde_json::from_value(event.payload.clone()).map_err(|error| {
+            HandlerError::Store(eventstore::StoreError::Corrupt { what: error.to_string() })
+        })?;
+        let Some(customer_id) = event.tenant.customer_id else {
+            return Ok(Outcome::Park("a device without a customer".to_owned()));
+        };
+        let Some(patch) = facts::patch(tx, fact.patch_id).await? else {
+            return Ok(Outcome::RetryAfter(CATALOGUE_DELAY));
+        };
+        if !is_open(tx, event.tenant, customer_id, &patch).await? {
+            let evaluation = self.evaluation(event, event.tenant);
+            let cause = event.reaction("approvals", "open");
+            evaluation.carry_out(tx, &patch, Command::Open(patch.at(customer_id)), &cause).await?;
+            facts::keep_approval(tx, event.tenant, fact.patch_id, true).await?;
+            evaluation.apply(tx, &[patch]).await?;
+        }
+        Ok(Outcome::Handled)
+    }
+
+    async fn rules_changed(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
+        let Some(customer_id) = event.tenant.customer_id else { return Ok(Outcome::Handled) };
+        let pending = facts::pending_patches(tx, customer_id).await?;
+        self.evaluation(event, event.tenant).apply(tx, &pending).await?;
+        Ok(Outcome::Handled)
+    }
+}
+
+/// Whether the patch was up for a decision before: then the rules have looked at it, or a person has decided.
+async fn is_open(
+    tx: &mut Tx,
+    tenant: Tenant,
+    customer_id: CustomerId,
+    patch: &facts::Patch,
+) -> Result<bool, HandlerError> {
+    let known = facts::customers_with(tx, patch.patch_id, false).await?;
+    Ok(known.contains(&Tenant::customer(tenant.partner_id, customer_id)))
+}
