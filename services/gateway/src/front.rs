@@ -64,7 +64,7 @@ pub struct Settings {
     pub authenticator: Box<dyn Authenticator>,
     /// What one client may ask; the schema is built with [`Limits::guard`].
     pub limits: Limits,
-    /// Whether browsers get the GraphiQL page.
+    /// Whether browsers get the `GraphiQL` page.
     pub development: bool,
     /// Ends sockets and event streams when cancelled.
     pub stop: CancellationToken,
@@ -140,7 +140,7 @@ impl<E: Executor> Front<E> {
         if operation.kind == Some(OperationType::Subscription) {
             let request = session.prepare(operation.request);
             let responses = self.executor.execute_stream(request, None);
-            return responses.map(|response| Answer::of_response(response).as_event()).boxed();
+            return responses.map(|response| Answer::of_response(response).into_event()).boxed();
         }
         let (front, session) = (self.clone(), session.clone());
         stream::once(async move { front.execute(&session, operation).await }).boxed()

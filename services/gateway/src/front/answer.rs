@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use async_graphql::indexmap::IndexMap;
-use async_graphql::{ErrorExtensionValues, Name, PathSegment, Response, ServerError, Value};
+use async_graphql::{Name, PathSegment, Response, ServerError, Value};
 use serde::Serialize;
 
 use super::complexity;
@@ -94,7 +96,7 @@ impl Answer {
 
     /// Drops what is only reported once per operation from an event of a subscription.
     #[must_use]
-    pub(super) fn as_event(mut self) -> Self {
+    pub(super) fn into_event(mut self) -> Self {
         self.extensions.remove(complexity::RESPONSE_KEY);
         self
     }
@@ -134,25 +136,29 @@ pub(super) fn refuse(refusal: &Refusal, format: Option<Format>) -> HttpResponse 
         return answer.into_http(format);
     }
     let mut response = HttpResponse::build(refusal.status());
-    match refusal {
-        Refusal::MutationByGet => {
-            response.insert_header((ALLOW, "POST"));
-        }
-        Refusal::MethodNotAllowed { .. } => {
-            response.insert_header((ALLOW, "GET, POST"));
-        }
-        Refusal::Unauthenticated { .. } => {
-            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
-        }
-        _ if refusal.status() == StatusCode::SERVICE_UNAVAILABLE => {
-            response.insert_header((RETRY_AFTER, "5"));
-        }
-        _ => {}
+    if let Some(header) = explaining_header(refusal) {
+        response.insert_header(header);
     }
     response
         .insert_header((CONTENT_TYPE, format.media_type()))
         .insert_header((CACHE_CONTROL, "no-store"))
         .body(answer.to_json())
+}
+
+/// Tells the client in a header what to do differently, where HTTP has one for it.
+fn explaining_header(refusal: &Refusal) -> Option<(HeaderName, &'static str)> {
+    let status = refusal.status();
+    if *refusal == Refusal::MutationByGet {
+        Some((ALLOW, "POST"))
+    } else if status == StatusCode::METHOD_NOT_ALLOWED {
+        Some((ALLOW, "GET, POST"))
+    } else if status == StatusCode::UNAUTHORIZED {
+        Some((WWW_AUTHENTICATE, "Bearer"))
+    } else if status == StatusCode::SERVICE_UNAVAILABLE {
+        Some((RETRY_AFTER, "5"))
+    } else {
+        None
+    }
 }
 
 /// Gives an error of the library or of a resolver the code it lacks.
@@ -182,7 +188,7 @@ fn path(error: &ServerError) -> String {
 }
 
 fn set_code(error: &mut ServerError, code: &str) {
-    let mut extensions = error.extensions.take().unwrap_or_else(ErrorExtensionValues::default);
+    let mut extensions = error.extensions.take().unwrap_or_default();
     extensions.set("code", code);
     error.extensions = Some(extensions);
 }

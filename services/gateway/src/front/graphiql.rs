@@ -1,4 +1,4 @@
-//! The GraphiQL page for developers. Its scripts come from unpkg.com, so a machine without internet gets a page
+//! The `GraphiQL` page for developers. Its scripts come from unpkg.com, so a machine without internet gets a page
 //! that says so.
 
 use actix_web::HttpResponse;

@@ -50,7 +50,6 @@ pub(super) async fn upgrade_only<E: Executor>(
     }
 }
 
-#[expect(clippy::unused_async, reason = "an actix handler is an async function")]
 pub(super) async fn other_method(request: HttpRequest) -> HttpResponse {
     refuse(&Refusal::MethodNotAllowed { method: request.method().to_string() }, None)
 }

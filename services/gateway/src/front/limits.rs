@@ -21,7 +21,7 @@ pub(super) const OPERATIONS_MAX: usize = 20;
 /// what the operations may.
 pub(super) const FRAGMENTS_FACTOR: u64 = 4;
 
-/// Estimated values an introspection may produce: the standard query is estimated at about a fifth of it,
+/// Estimated values an introspection may produce: the widest standard query is estimated at a quarter,
 /// while `fields { type { fields … } }` multiplies the schema by itself at every level.
 pub(super) const INTROSPECTION_WEIGHT_MAX: u64 = 1_000_000;
 

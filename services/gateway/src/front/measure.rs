@@ -146,9 +146,10 @@ impl<'a> Walk<'a> {
         let mut totals = match selection {
             Selection::Field(field) => {
                 let field = &field.node;
-                let inner = match field.selection_set.node.items.is_empty() {
-                    true => Totals::default(),
-                    false => self.set(&field.selection_set.node, nesting + 1)?,
+                let inner = if field.selection_set.node.items.is_empty() {
+                    Totals::default()
+                } else {
+                    self.set(&field.selection_set.node, nesting + 1)?
                 };
                 let name = field.name.node.as_str();
                 Totals {
@@ -216,12 +217,9 @@ mod tests {
     }
 
     fn doubling(fragments: usize) -> String {
-        let mut document = "{ ...f0 }".to_owned();
-        for fragment in 0..fragments {
-            let next = fragment + 1;
-            document += &format!(" fragment f{fragment} on Query {{ ...f{next} ...f{next} }}");
-        }
-        document + &format!(" fragment f{fragments} on Query {{ a }}")
+        let doubles = (0..fragments).map(|n| format!("fragment f{n} on Query {{ ...f{0} ...f{0} }}", n + 1));
+        let last = format!("fragment f{fragments} on Query {{ a }}");
+        ["{ ...f0 }".to_owned()].into_iter().chain(doubles).chain([last]).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -290,8 +288,8 @@ mod tests {
     #[test]
     fn many_long_fragments_are_refused_although_nobody_spreads_them() {
         let long = format!("fragment f on Q {{ {} }}", "a ".repeat(1_000));
-        let spreading: String = (0..40).map(|n| format!(" fragment g{n} on Q {{ ...f }}")).collect();
-        let refused = measured(&format!("{{ a }} {long} {spreading}")).unwrap_err();
+        let spreading: Vec<_> = (0..40).map(|n| format!("fragment g{n} on Q {{ ...f }}")).collect();
+        let refused = measured(&format!("{{ a }} {long} {}", spreading.join(" "))).unwrap_err();
         assert_eq!(refused.code(), "graphql.too_many_fields");
     }
 }

@@ -89,7 +89,7 @@ impl Operation {
             request.extensions = async_graphql::Extensions(values);
         }
 
-        let document = request.parsed_query().map_err(syntax)?;
+        let document = request.parsed_query().map_err(|error| syntax(&error))?;
         let cost = measure(document, limits)?;
         let kind = chosen(document, name.as_deref());
         request.operation_name = name;
@@ -100,17 +100,16 @@ impl Operation {
 fn chosen(document: &ExecutableDocument, name: Option<&str>) -> Option<OperationType> {
     let operation = match (&document.operations, name) {
         (DocumentOperations::Single(operation), None) => Some(operation),
-        (DocumentOperations::Single(_), Some(_)) => None,
         (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
         (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
             operations.values().next()
         }
-        (DocumentOperations::Multiple(_), None) => None,
+        (DocumentOperations::Single(_), Some(_)) | (DocumentOperations::Multiple(_), None) => None,
     };
     operation.map(|operation| operation.node.ty)
 }
 
-fn syntax(error: ServerError) -> Refusal {
+fn syntax(error: &ServerError) -> Refusal {
     // The parser draws its message over several lines; the last says what was expected.
     let reason = error.message.lines().last().unwrap_or_default().trim().trim_start_matches("= ").to_owned();
     Refusal::Syntax { reason, at: error.locations.first().copied() }

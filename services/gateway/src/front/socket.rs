@@ -1,4 +1,4 @@
-//! WebSockets: the `graphql-transport-ws` protocol, one task per socket.
+//! Sockets: the `graphql-transport-ws` protocol, one task per socket.
 //!
 //! opened --`connection_init`--> acknowledged --`subscribe`--> running operations
 //!    '--no init in time: 4408       '--session expired: 4403      '--each ends with `complete` or `error`
@@ -232,7 +232,7 @@ impl<E: Executor> Socket<E> {
             self.headers.insert(AUTHORIZATION, value);
         }
         let session = tokio::select! {
-            authenticated = self.front.authenticate(&self.headers) => authenticated.map_err(not_admitted)?,
+            authenticated = self.front.authenticate(&self.headers) => authenticated.map_err(|refusal| not_admitted(&refusal))?,
             () = until(self.deadline) => return Err(End::InitialisationTimeout),
         };
         self.deadline = session.remaining().map(|duration| Instant::now() + duration);
@@ -318,11 +318,11 @@ impl<E: Executor> Socket<E> {
     }
 }
 
-fn not_admitted(refusal: Refusal) -> End {
-    match refusal {
-        Refusal::AuthenticationUnavailable { message, .. } => End::Unavailable(message),
-        refusal => End::Forbidden(format!("Forbidden: {refusal}")),
+fn not_admitted(refusal: &Refusal) -> End {
+    if let Refusal::AuthenticationUnavailable { message, .. } = refusal {
+        return End::Unavailable(message.clone());
     }
+    End::Forbidden(format!("Forbidden: {refusal}"))
 }
 
 fn broken(error: &ProtocolError) -> End {
@@ -332,6 +332,13 @@ fn broken(error: &ProtocolError) -> End {
         // A message in too many pieces has no variant of its own.
         ProtocolError::Io(error) if error.to_string().contains("continuation size") => End::TooLarge,
         ProtocolError::Io(_) => End::Dead,
-        _ => End::BrokenFrame,
+        ProtocolError::UnmaskedFrame
+        | ProtocolError::MaskedFrame
+        | ProtocolError::InvalidOpcode(_)
+        | ProtocolError::InvalidLength(_)
+        | ProtocolError::BadOpCode
+        | ProtocolError::ContinuationNotStarted
+        | ProtocolError::ContinuationStarted
+        | ProtocolError::ContinuationFragment(_) => End::BrokenFrame,
     }
 }

@@ -1,4 +1,5 @@
 // Follows operations with other people's clients over both transports; prints one JSON object.
+import { buildClientSchema, getIntrospectionQuery } from 'graphql';
 import { createClient as createSseClient } from 'graphql-sse';
 import { createClient as createSocketClient } from 'graphql-ws';
 import WebSocket from 'ws';
@@ -39,7 +40,24 @@ async function cancelled(client) {
   return first.value.data;
 }
 
-const told = {};
+// Builds a schema from the widest introspection query there is, as code generators do.
+async function introspected() {
+  const query = getIntrospectionQuery({
+    specifiedByUrl: true,
+    directiveIsRepeatable: true,
+    schemaDescription: true,
+    inputValueDeprecation: true,
+    oneOf: true,
+  });
+  const headers = { authorization, 'content-type': 'application/json' };
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ query }) });
+  const { data, errors, extensions } = await response.json();
+  if (errors) throw new Error(JSON.stringify(errors));
+  const field = buildClientSchema(data).getSubscriptionType().getFields().countTo;
+  return { type: field.type.toString(), depth: extensions.cost.depth };
+}
+
+const told = { introspected: await introspected() };
 for (const [name, connect] of Object.entries({ socket, sse })) {
   const client = connect();
   told[name] = {

@@ -216,7 +216,6 @@ impl Api {
         Self::start_with(Setup { limits, ..Setup::default() }).await
     }
 
-    #[expect(clippy::unused_async, reason = "the server needs the runtime of the test")]
     pub(crate) async fn start_with(setup: Setup) -> Self {
         let _already_installed = rustls::crypto::ring::default_provider().install_default();
         let followed = Followed::default();
@@ -291,8 +290,8 @@ impl Drop for Api {
 
 fn url_of(base: &str, parameters: &[(&str, &str)]) -> String {
     let encoded = parameters.iter().map(|(name, value)| {
-        let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        format!("{name}={value}")
+        let value: Vec<_> = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        format!("{name}={}", value.concat())
     });
     format!("{base}?{}", encoded.collect::<Vec<_>>().join("&"))
 }
