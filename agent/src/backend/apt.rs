@@ -2,6 +2,7 @@
 
 mod failure;
 mod parse;
+mod private_root;
 mod tool;
 
 use crate::AgentError;
@@ -14,7 +15,6 @@ use contracts::scheduling::PatchOrder;
 use contracts::{DevicePlatform, OsRelease};
 use parse::{Candidate, Installed, Origin};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
@@ -64,12 +64,12 @@ pub struct Plan {
 
 impl Apt {
     pub(super) fn open(config: &Config, work: &Path) -> Result<Self, AgentError> {
-        let root = config.root.as_deref().map(usable_root).transpose()?;
+        let root = config.root.as_deref().map(private_root::usable).transpose()?;
         files::private_folder(work)?;
         let settings = match &root {
             Some(root) => {
                 let path = work.join("apt.conf");
-                files::write(&path, private_settings(root).as_bytes())?;
+                files::write(&path, private_root::apt_settings(root).as_bytes())?;
                 Some(path)
             }
             None => None,
@@ -224,7 +224,9 @@ impl Apt {
     /// Lets dpkg end what it had begun when it was cut off; without that, apt refuses every later install.
     pub async fn repair(&self) -> Result<(), Failure> {
         let mut command = self.program("dpkg", self.install_limit);
-        command.args(dpkg_options(self.root.as_deref())).args(["--force-confdef", "--force-confold"]);
+        command
+            .args(private_root::dpkg_options(self.root.as_deref()))
+            .args(["--force-confdef", "--force-confold"]);
         let finished = tool::run("dpkg", command.args(["--configure", "--pending"])).await?;
         if finished.succeeded() { Ok(()) } else { Err(Failure::of(&finished, "other")) }
     }
@@ -347,40 +349,6 @@ fn install_arguments<'a>(command: &'a mut Command, plan: &Plan) -> &'a mut Comma
     command
         .args(["--only-upgrade", "--no-remove", "--no-install-recommends", "install", "--"])
         .args(plan.changes.iter().map(|change| format!("{}={}", change.name, change.to)))
-}
-
-fn usable_root(root: &Path) -> Result<PathBuf, AgentError> {
-    let wrong = |detail: String| AgentError::Config { detail };
-    let root = root.canonicalize().map_err(|e| wrong(format!("root {}: {e}", root.display())))?;
-    let unusable = |c: char| c.is_whitespace() || c.is_control() || "\"'\\;{}[]%#".contains(c);
-    match root.to_str() {
-        Some(text) if text != "/" && !text.contains(unusable) => Ok(root),
-        Some(_) | None => Err(wrong(format!("root {}: apt cannot use this name", root.display()))),
-    }
-}
-
-/// What keeps dpkg inside the private root, also without being root.
-fn dpkg_options(root: Option<&Path>) -> Vec<String> {
-    let Some(root) = root else { return Vec::new() };
-    vec![
-        format!("--root={}", root.display()),
-        format!("--log={}", root.join("var/log/dpkg.log").display()),
-        "--force-not-root".to_owned(),
-        "--force-script-chrootless".to_owned(),
-    ]
-}
-
-fn private_settings(root: &Path) -> String {
-    let dir = root.display();
-    let mut text = format!(
-        "Dir \"{dir}\";\nDir::State::status \"{dir}/var/lib/dpkg/status\";\nDir::Bin::dpkg \"/usr/bin/dpkg\";\n\
-         Debug::NoLocking \"true\";\nAPT::Sandbox::User \"\";\nDPkg::Options {{\n"
-    );
-    for option in dpkg_options(Some(root)) {
-        let _ = writeln!(text, "  \"{option}\";");
-    }
-    text.push_str("};\n");
-    text
 }
 
 /// The name by which apt knows a package: with its architecture if that is not the machine's own.
