@@ -15,6 +15,9 @@ pub const RETRY_AFTER_SECONDS_MAX: i64 = 10 * 60 * 60;
 /// Waits are spread by up to a fifth, so that receivers that came back are not hit by all senders at once.
 pub const JITTER_PERMILLE_MAX: i32 = 200;
 
+/// The waits of the standard table, in seconds.
+const UNITS: [i32; 7] = [5, 5 * 60, 30 * 60, 2 * 3_600, 5 * 3_600, 10 * 3_600, 10 * 3_600];
+
 /// When each attempt is made, counted from the one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryTable {
@@ -24,14 +27,12 @@ pub struct RetryTable {
 impl RetryTable {
     /// At once, then after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h.
     pub fn standard() -> Self {
-        Self::after_the_first(
-            [5, 5 * 60, 30 * 60, 2 * 3_600, 5 * 3_600, 10 * 3_600, 10 * 3_600].map(TimeDelta::seconds),
-        )
+        Self::in_units_of(TimeDelta::seconds(1))
     }
 
-    /// A first attempt at once, and one more after each of these waits.
-    pub fn after_the_first(waits: impl IntoIterator<Item = TimeDelta>) -> Self {
-        Self { waits: waits.into_iter().map(|wait| wait.max(TimeDelta::zero())).collect() }
+    /// The standard table with another unit in the place of the second.
+    pub fn in_units_of(unit: TimeDelta) -> Self {
+        Self { waits: UNITS.map(|units| unit * units).to_vec() }
     }
 
     /// How often an event is sent before it is given up.

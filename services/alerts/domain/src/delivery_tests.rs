@@ -128,6 +128,20 @@ fn the_standard_table_waits_5s_5min_30min_2h_5h_10h_10h_and_then_gives_up() {
 }
 
 #[test]
+fn another_unit_makes_every_wait_shorter() {
+    let attempt = Command::RecordAttempt {
+        webhook_id: WEBHOOK,
+        event_id: EVENT,
+        attempt: 1,
+        answer: status(500),
+        at: noon(),
+        table: RetryTable::in_units_of(TimeDelta::milliseconds(20)),
+        jitter_permille: 0,
+    };
+    given::<Delivery>([]).when(attempt).then([retry(1, 500, TimeDelta::milliseconds(100))]);
+}
+
+#[test]
 fn a_receiver_that_answers_410_is_gone_at_once() {
     given::<Delivery>([])
         .when(attempt(1, status(410)))

@@ -1,5 +1,7 @@
 //! Where deliveries go, where they never go, and how long a receiver may take.
 
+#![expect(clippy::disallowed_methods, reason = "a test's listener ends with the test")]
+
 use super::{Answer, Attempt, CheckedResolver, Lookup, Message, Sender};
 use crate::webhook::target::{AllowedAddresses, Channel};
 use async_trait::async_trait;
@@ -192,7 +194,7 @@ async fn trap() -> (u16, Arc<AtomicUsize>) {
 async fn receiver(address: &str, answer: Vec<u8>) -> (SocketAddr, tokio::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind((address, 0)).await.unwrap();
     let bound = listener.local_addr().unwrap();
-    let (heard, hears) = tokio::sync::mpsc::channel(8);
+    let (heard, requests) = tokio::sync::mpsc::channel(8);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let (answer, heard) = (answer.clone(), heard.clone());
@@ -204,7 +206,7 @@ async fn receiver(address: &str, answer: Vec<u8>) -> (SocketAddr, tokio::sync::m
             });
         }
     });
-    (bound, hears)
+    (bound, requests)
 }
 
 async fn read_request(stream: &mut TcpStream) -> String {
@@ -348,10 +350,10 @@ async fn a_receiver_that_never_ends_its_answer_has_answered() {
 #[tokio::test]
 async fn of_a_huge_answer_only_the_beginning_is_read_and_kept() {
     let mut answer = b"HTTP/1.1 500 Oops\r\ncontent-length: 100000000\r\n\r\n".to_vec();
-    answer.extend_from_slice(&[b'x'; 1_000_000]);
+    answer.extend_from_slice(&vec![b'x'; 1_000_000]);
     let (address, _heard) = receiver("127.0.0.1", answer).await;
     // Reading on would last until the deadline, since the rest never comes.
-    let sender = sender(&["127.0.0.1"], Duration::from_secs(60));
+    let sender = sender(&["127.0.0.1"], Duration::from_mins(1));
     let started = Instant::now();
     let attempt = sender.send(&format!("http://{address}/"), message()).await;
     assert_eq!((status_of(&attempt), attempt.excerpt.chars().count()), (Some(500), 512));

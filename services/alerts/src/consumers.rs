@@ -1,0 +1,7 @@
+//! What the service does with events: raise alerts, and hand events over to webhooks.
+
+mod fan_out;
+mod raising;
+
+pub(crate) use fan_out::FanOut;
+pub(crate) use raising::Raising;
