@@ -24,6 +24,8 @@ pub enum Command {
         device_id: DeviceId,
         /// Why.
         reason: ScanReason,
+        /// Whether the device is in contact: a scan needs it up and running.
+        online: bool,
     },
     /// The agent has begun.
     Begin,
@@ -60,19 +62,24 @@ pub enum Refusal {
     /// There is no such job.
     #[error("there is no such scan job")]
     NotFound,
+    /// The device is not in contact, so nothing could scan it.
+    #[error("device {device_id} is offline, and a scan needs it up and running")]
+    DeviceOffline {
+        /// The device.
+        device_id: DeviceId,
+    },
 }
 
 impl Refused for Refusal {
     fn code(&self) -> &'static str {
         match self {
             Self::NotFound => "scheduling.job_not_found",
+            Self::DeviceOffline { .. } => "scheduling.device_offline",
         }
     }
 
     fn is_not_found(&self) -> bool {
-        match self {
-            Self::NotFound => true,
-        }
+        matches!(self, Self::NotFound)
     }
 }
 
@@ -115,7 +122,10 @@ impl Aggregate for ScanJob {
         let (job_id, device_id, begun) = match *state {
             State::NotRequested => {
                 return match command {
-                    Command::Request { job_id, device_id, reason } => {
+                    Command::Request { device_id, online: false, .. } => {
+                        Err(Refusal::DeviceOffline { device_id })
+                    }
+                    Command::Request { job_id, device_id, reason, online: true } => {
                         Ok(vec![ScanRequested { job_id, device_id, reason }.into()])
                     }
                     Command::Begin | Command::Complete | Command::Fail { .. } | Command::GiveUp { .. } => {
@@ -174,8 +184,8 @@ mod tests {
     const JOB: JobId = JobId(Uuid::from_u128(1));
     const DEVICE: DeviceId = DeviceId(Uuid::from_u128(2));
 
-    fn request() -> Command {
-        Command::Request { job_id: JOB, device_id: DEVICE, reason: ScanReason::OnDemand }
+    fn request(online: bool) -> Command {
+        Command::Request { job_id: JOB, device_id: DEVICE, reason: ScanReason::OnDemand, online }
     }
 
     fn requested() -> ScanJobEvent {
@@ -196,7 +206,12 @@ mod tests {
 
     #[test]
     fn a_scan_is_requested_once() {
-        given::<ScanJob>([]).when(request()).then([requested()]);
+        given::<ScanJob>([]).when(request(true)).then([requested()]);
+    }
+
+    #[test]
+    fn a_device_that_is_offline_cannot_be_scanned() {
+        given::<ScanJob>([]).when(request(false)).then_refused(&Refusal::DeviceOffline { device_id: DEVICE });
     }
 
     #[test]

@@ -1,0 +1,6 @@
+//! The service against a real database: other services' facts go in, its own come out.
+
+mod commands;
+mod life;
+mod watchdog;
+mod world;
