@@ -1,3 +1,11 @@
-//! What journeys through the running system stand on.
+//! The story of one honest trip through the whole system, told over the network only.
+//!
+//! `cargo xtask demo` tells it to a person; the journey tests tell it in both process layouts and with outages.
 
+pub mod agents;
+pub mod api;
 pub mod debian_root;
+pub mod receiver;
+pub mod story;
+pub mod summary;
+pub mod wait;

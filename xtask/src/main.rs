@@ -16,7 +16,6 @@ mod workspace;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use demo::Handover;
 use infra::{Infra, control};
 use progress::Progress;
 use services::System;
@@ -38,13 +37,7 @@ enum Task {
     /// Start PostgreSQL, RabbitMQ and every service; print the URLs; serve until Ctrl-C
     Up(services::Options),
     /// Start everything as `up` does, tell the story from feed to proof, print a summary
-    Demo {
-        /// End after the summary, with status 0 only if every step was verified
-        #[arg(long)]
-        once: bool,
-        #[command(flatten)]
-        services: services::Options,
-    },
+    Demo(demo::Options),
     /// Run the checks, then every test against a private PostgreSQL and RabbitMQ
     Test(testing::Options),
     /// Check format, lints, dependency rules, tidiness, generated files, licences
@@ -100,7 +93,7 @@ fn run(task: Task) -> Result<()> {
     stop::listen()?;
     match task {
         Task::Up(options) => up(options),
-        Task::Demo { once, services } => demo::run(services, once),
+        Task::Demo(options) => demo::run(options),
         Task::Test(options) => testing::run(&options),
         Task::Check => checks::run(&workspace::root()?, &Progress::new()),
         Task::Fix => checks::fix(&workspace::root()?),
@@ -123,7 +116,7 @@ fn run(task: Task) -> Result<()> {
 
 fn up(options: services::Options) -> Result<()> {
     let mut system = System::start(&workspace::root()?, options, &[], &Progress::new())?;
-    Handover::of(&system).print();
+    demo::print_access(&system, &[]);
     println!("Ctrl-C ends everything");
     system.serve()
 }

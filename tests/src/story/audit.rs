@@ -1,0 +1,57 @@
+//! Step 8: the audit trail answers who approved what, when, and by which rule version or with which comment.
+
+use super::{Stage, people::People};
+use crate::wait::until;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+const TRAIL: &str = "query($types: [String!]) { auditTrail(filter: { eventTypes: $types }, first: 50) { nodes { \
+                     position eventType recordedAt actor { kind id } payload leafHash } } }";
+
+pub(crate) async fn read(stage: &Stage<'_>, people: &People) -> Result<Vec<Value>> {
+    let approvals = json!({ "types": ["approvals.PatchApproved"] });
+    let trail = until("the audit trail to hold three approvals", async || {
+        let data = people.victor.query(TRAIL, approvals.clone()).await?;
+        let records = data["auditTrail"]["nodes"].as_array().cloned().unwrap_or_default();
+        Ok((records.len() == 3).then_some(records))
+    })
+    .await?;
+    let by_rule =
+        trail.iter().find(|record| record["actor"]["kind"] == "RULE").context("no approval by rule")?;
+    ensure!(by_rule["payload"]["by"]["rule_version"] == 1, "the rule's version: {by_rule}");
+    let commented = trail.iter().any(|record| record["payload"]["by"]["comment"] == "tested on staging");
+    ensure!(commented, "the comment: {trail:?}");
+    stage.audience.seen("the auditor reads: one approval by rule version 1, two by Carol, with her comment");
+
+    let denied = json!({ "types": ["tenancy.CrossTenantAccessDenied"] });
+    until("the attempt of the other customer's approver", async || {
+        let data = people.paula.query(TRAIL, denied.clone()).await?;
+        Ok(data["auditTrail"]["nodes"].as_array().is_some_and(|records| !records.is_empty()).then_some(()))
+    })
+    .await?;
+    stage.audience.seen("the partner reads that somebody at Fabrikam reached for Contoso's approval");
+
+    let answer = people.frank.answer(TRAIL, approvals).await?;
+    ensure!(
+        answer["errors"][0]["extensions"]["code"] == "access.forbidden",
+        "an approver is no auditor: {answer}"
+    );
+    let order = json!({ "types": ["scheduling.VerificationStarted", "devices.PatchFoundInstalled"] });
+    let data = people.paula.query(TRAIL, order).await?;
+    let records = data["auditTrail"]["nodes"].as_array().context("records")?;
+    let place = |kind: &str| {
+        let of_kind = records.iter().filter(|record| record["eventType"] == kind);
+        of_kind
+            .filter_map(|record| {
+                record["position"].as_i64().or_else(|| record["position"].as_str()?.parse().ok())
+            })
+            .min()
+    };
+    let (verified, installed) =
+        (place("scheduling.VerificationStarted"), place("devices.PatchFoundInstalled"));
+    ensure!(
+        verified.is_some() && verified < installed,
+        "installed only after the scan: {verified:?} {installed:?}"
+    );
+    Ok(trail)
+}
