@@ -4,7 +4,7 @@ use access::InternalAuth;
 use contracts::{Accepted, Service, Written};
 use eventstore::{Committed, Database, DatabaseOptions, ExecuteError, Store, StoreError};
 use kernel::Refused;
-use messaging::{Broker, Consumer};
+use messaging::{Broker, BrokerError, Consumer};
 use runtime::{Clock, Ids, Lifecycle, Settings, SystemClock, SystemIds};
 use secrecy::ExposeSecret;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
@@ -32,25 +32,41 @@ pub struct Foundation {
     listen: SocketAddr,
 }
 
+/// How long a service waits at its start for a server that is not up yet.
+const START_PATIENCE: Duration = Duration::from_mins(1);
+
+/// Why a service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database is not there, or does not let us in as it should.
+    #[error("the database (database.url) cannot be used")]
+    Database(#[from] StoreError),
+    /// The broker is not there, or does not let us in.
+    #[error("the broker (broker.url) cannot be used")]
+    Broker(#[from] BrokerError),
+}
+
 impl Foundation {
-    /// Signs in to the database (waiting for it if it is not up yet) and prepares the rest.
+    /// Signs in to database and broker, waiting for either that is not up yet, and prepares the rest.
     pub async fn lay(
         service: Service,
         settings: &Settings,
         lifecycle: &Lifecycle,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, StartError> {
         let options = DatabaseOptions {
             max_connections: settings.database.max_connections,
             ..DatabaseOptions::default()
         };
         let database = Database::connect(settings.database.url.expose_secret(), options).await?;
+        let broker = Broker::new(settings.broker.url.expose_secret(), format!("patchfleet {service}"));
+        broker.wait_until_up(START_PATIENCE).await?;
         Ok(Self {
             service,
             store: Store::new(database.clone()),
             database,
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
-            broker: Broker::new(settings.broker.url.expose_secret(), format!("patchfleet {service}")),
+            broker,
             internal: InternalAuth::new(&settings.internal),
             lifecycle: lifecycle.clone(),
             listen: settings.services.of(service).listen,

@@ -57,6 +57,26 @@ impl Broker {
         within("connecting", Connection::connect(&self.url, properties)).await
     }
 
+    /// Waits for a broker that is not up yet, with a message a second; fails after `timeout`.
+    pub async fn wait_until_up(&self, timeout: Duration) -> Result<(), BrokerError> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            let error = match self.connect().await {
+                Ok(connection) => {
+                    // It has served its purpose; a broker that minds is no reason to wait on.
+                    let _ = within("disconnecting", connection.close(200, "ready".into())).await;
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if tokio::time::Instant::now() >= deadline {
+                return Err(error);
+            }
+            tracing::warn!(error = %crate::handling::chain(&error), "waiting for the broker");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
     /// Opens a channel on which every publication is confirmed.
     pub(crate) async fn confirmed_channel(connection: &Connection) -> Result<Channel, BrokerError> {
         let channel = within("opening a channel", connection.create_channel()).await?;
