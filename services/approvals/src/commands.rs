@@ -1,13 +1,13 @@
 //! The use cases: authorise, look up, decide and append, answer.
 
-use crate::{facts, rules::approval_stream};
+use crate::{facts, reactor, rules::approval_stream};
 use access::Denied;
 use actix_web::web::ServiceConfig;
 use approvals_domain::{approval, approval::Approval, rule, rule::Rule, whitelist, whitelist::Whitelist};
 use contracts::approvals as wish;
 use contracts::{Accepted, permissions::Permission};
 use eventstore::{Committed, Target, Tx};
-use foundation::{Foundation, accepted, failed, soon, store_failed};
+use foundation::{Foundation, accepted, failed, store_failed};
 use kernel::{Aggregate, CustomerId, PatchId, RuleId, StreamId, Tenant};
 use web::{ApiError, CommandContext};
 
@@ -41,12 +41,12 @@ impl<'a> UseCase<'a> {
         permission: Permission,
         customer_id: CustomerId,
     ) -> Result<Self, ApiError> {
-        let tenant = soon(async || {
-            let mut tx = begin(foundation, context).await?;
-            facts::tenant_of_customer(&mut tx, customer_id).await.map_err(store_failed)
-        })
-        .await?
-        .ok_or_else(|| ApiError::not_found("approvals.customer_unknown", "there is no such customer"))?;
+        foundation.hear(reactor::NAME, reactor::INTERESTS).await?;
+        let mut tx = begin(foundation, context).await?;
+        let tenant = facts::tenant_of_customer(&mut tx, customer_id)
+            .await
+            .map_err(store_failed)?
+            .ok_or_else(|| ApiError::not_found("approvals.customer_unknown", "there is no such customer"))?;
         Self::of(foundation, context, permission, tenant).await
     }
 

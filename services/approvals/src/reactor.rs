@@ -14,6 +14,23 @@ use std::time::Duration;
 /// The catalogue's event may still wait in a retry queue; by then it has arrived.
 const CATALOGUE_DELAY: Duration = Duration::from_secs(1);
 
+/// The consumer's name.
+pub(crate) const NAME: &str = "approvals.reactor";
+
+/// What it listens to.
+pub(crate) const INTERESTS: &[&str] = &[
+    "tenancy.CustomerRegistered",
+    "feeds.PatchPublished",
+    "feeds.PatchRevised",
+    "feeds.PatchSuperseded",
+    "feeds.PatchWithdrawn",
+    "devices.PatchFoundMissing",
+    "approvals.RuleCreated",
+    "approvals.RuleVersionCreated",
+    "approvals.RuleEnabled",
+    "approvals.WhitelistEntryAdded",
+];
+
 /// The one consumer of the service; handles events in their order.
 pub struct Reactor {
     store: Store,
@@ -29,22 +46,11 @@ impl Reactor {
 #[async_trait::async_trait]
 impl Consumer for Reactor {
     fn name(&self) -> &'static str {
-        "approvals.reactor"
+        NAME
     }
 
     fn interests(&self) -> &'static [&'static str] {
-        &[
-            "tenancy.CustomerRegistered",
-            "feeds.PatchPublished",
-            "feeds.PatchRevised",
-            "feeds.PatchSuperseded",
-            "feeds.PatchWithdrawn",
-            "devices.PatchFoundMissing",
-            "approvals.RuleCreated",
-            "approvals.RuleVersionCreated",
-            "approvals.RuleEnabled",
-            "approvals.WhitelistEntryAdded",
-        ]
+        INTERESTS
     }
 
     async fn handle(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {

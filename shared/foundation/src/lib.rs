@@ -32,6 +32,9 @@ pub struct Foundation {
     listen: SocketAddr,
 }
 
+/// How long a command waits for its service to hear of what others recorded before; usually a few milliseconds.
+const HEARING_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long a service waits at its start for a server that is not up yet.
 const START_PATIENCE: Duration = Duration::from_mins(1);
 
@@ -83,6 +86,15 @@ impl Foundation {
         });
     }
 
+    /// Waits until the service's consumer has heard of everything its callers can have seen in a view.
+    pub async fn hear(&self, consumer: &str, interests: &[&str]) -> Result<(), ApiError> {
+        match messaging::has_heard_all(&self.database, consumer, interests, HEARING_PATIENCE).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ApiError::unavailable("store.behind", format!("{consumer} is behind the log"))),
+            Err(error) => Err(store_failed(error)),
+        }
+    }
+
     /// Runs `work` until the process stops; the work watches `lifecycle.stop` itself.
     pub fn background(&self, name: &str, work: impl Future<Output = ()> + Send + 'static) {
         self.lifecycle.spawn(format!("{} {name}", self.service), async move {
@@ -130,25 +142,5 @@ pub fn store_failed(error: StoreError) -> ApiError {
         StoreError::Corrupt { .. } | StoreError::UnsafeRole { .. } | StoreError::Database(_) => {
             ApiError::internal(error)
         }
-    }
-}
-
-/// How long a use case waits for a fact that another service has just recorded.
-const SOON: Duration = Duration::from_secs(3);
-
-/// Looks something up that may be on its way: a caller can know of an object before this service has heard of it.
-pub async fn soon<T, E, F>(mut find: F) -> Result<Option<T>, E>
-where
-    F: AsyncFnMut() -> Result<Option<T>, E>,
-{
-    let deadline = tokio::time::Instant::now() + SOON;
-    let mut pause = Duration::from_millis(10);
-    loop {
-        let found = find().await?;
-        if found.is_some() || tokio::time::Instant::now() >= deadline {
-            return Ok(found);
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(200));
     }
 }

@@ -12,10 +12,12 @@
 mod broker;
 mod consumer;
 mod handling;
+mod hearing;
 mod relay;
 mod topology;
 
 pub use broker::{Broker, BrokerError};
 pub use consumer::consume;
 pub use handling::{Consumer, HandlerError, Outcome, settled};
+pub use hearing::has_heard_all;
 pub use relay::Relay;

@@ -2,7 +2,7 @@
 
 use eventstore::{Sequencer, Store, Target, Tx};
 use kernel::{Aggregate, Envelope, MalformedEvent, Refused, Scope, Tenant};
-use messaging::{Broker, Consumer, HandlerError, Outcome, Relay, consume};
+use messaging::{Broker, Consumer, HandlerError, Outcome, Relay, consume, has_heard_all};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -182,4 +182,22 @@ async fn a_message_that_asks_for_time_comes_again_and_one_that_cannot_be_handled
     eventually("99 to be parked", async || f.broker.queue_length("test.reader.parked").await == Some(1))
         .await;
     assert_eq!(*f.reader.thirteens.lock().unwrap(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_knows_whether_it_has_heard_of_everything() {
+    let f = Fixture::start().await;
+    f.note(0..3).await;
+    let log = eventstore::Log::new(f.store.database().clone());
+    eventually("positions to be given", async || log.head().await.unwrap().0 == 3).await;
+    let heard = async |consumer, interests: &[&str], patience| {
+        has_heard_all(f.store.database(), consumer, interests, patience).await.unwrap()
+    };
+    assert!(heard("test.reader", &["test.Noted"], Duration::from_mins(1)).await);
+    assert_eq!(*f.reader.seen.lock().unwrap(), [0, 1, 2], "all of it was handled by then");
+    assert!(
+        !heard("test.nobody", &["test.*"], Duration::ZERO).await,
+        "who never listens has heard of nothing"
+    );
+    assert!(heard("test.nobody", &["other.*"], Duration::ZERO).await, "except of what never happened");
 }
