@@ -12,6 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// A patch as the rules and people see it.
+#[expect(clippy::struct_field_names, reason = "the domain's word is patch id")]
 pub(crate) struct Patch {
     pub(crate) patch_id: PatchId,
     pub(crate) candidate: Candidate,

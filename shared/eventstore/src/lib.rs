@@ -18,6 +18,6 @@ pub use database::{Database, DatabaseOptions, Tx};
 pub use error::{ExecuteError, StoreError};
 pub use follower::{Projection, follow};
 pub use log::{Log, read_envelope};
-pub use migrate::{MigrateError, migrate};
+pub use migrate::{MigrateError, migrate, schema_fingerprint};
 pub use sequencer::Sequencer;
 pub use store::{Committed, Store, Target};

@@ -11,6 +11,19 @@ pub enum MigrateError {
     Migrate(#[source] sqlx::migrate::MigrateError),
 }
 
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
+
+/// A short name of exactly this set of migrations, for caches of migrated databases.
+pub fn schema_fingerprint() -> String {
+    let mut all = [0_u8; 8];
+    for (number, migration) in MIGRATIONS.iter().enumerate() {
+        for (place, byte) in migration.checksum.iter().enumerate() {
+            all[(place + number) % 8] ^= byte.rotate_left(u32::try_from(place % 8).unwrap_or(0));
+        }
+    }
+    all.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Applies every migration that is missing. `url` names a role that may create roles and schemas.
 pub async fn migrate(url: &str) -> Result<usize, MigrateError> {
     let pool = sqlx::postgres::PgPoolOptions::new()
@@ -18,8 +31,7 @@ pub async fn migrate(url: &str) -> Result<usize, MigrateError> {
         .connect(url)
         .await
         .map_err(MigrateError::Connect)?;
-    let migrator = sqlx::migrate!("../../migrations");
-    migrator.run(&pool).await.map_err(MigrateError::Migrate)?;
+    MIGRATIONS.run(&pool).await.map_err(MigrateError::Migrate)?;
     pool.close().await;
-    Ok(migrator.iter().count())
+    Ok(MIGRATIONS.iter().count())
 }

@@ -46,7 +46,7 @@ pub async fn consume(database: Database, broker: Broker, consumer: &dyn Consumer
         match session(&database, &broker, consumer, &stop).await {
             Ok(()) => break,
             Err(lost) => {
-                tracing::warn!(consumer = consumer.name(), error = %chain(&lost), "reconnecting a consumer")
+                tracing::warn!(consumer = consumer.name(), error = %chain(&lost), "reconnecting a consumer");
             }
         }
         tokio::select! {

@@ -46,7 +46,7 @@ impl Relay {
             match self.session(&stop).await {
                 Ok(()) => break,
                 Err(lost) => {
-                    tracing::warn!(error = %chain(&lost), "the relay lost a connection and will try again")
+                    tracing::warn!(error = %chain(&lost), "the relay lost a connection and will try again");
                 }
             }
             pause(&stop, RECONNECT_PAUSE).await;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Waits before the next attempt, in order; after the last one a message is parked.
 pub(crate) const RETRY_STEPS: [Duration; 4] =
-    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(300)];
+    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_mins(5)];
 
 /// A crash between delivery and acknowledgement counts as a delivery; twenty crashes on one message are its fault.
 const DELIVERY_LIMIT: i32 = 20;

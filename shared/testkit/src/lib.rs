@@ -24,8 +24,10 @@ pub struct TestDatabase {
 /// The advisory lock under which the first test makes the template.
 const TEMPLATE_LOCK: i64 = 0x7066_7465_7374;
 
-/// The template's name; grows with the number of migrations so that a changed schema gets a new one.
-const TEMPLATE: &str = "patchfleet_template";
+/// The template's name: another set of migrations has another template.
+fn template() -> String {
+    format!("patchfleet_template_{}", eventstore::schema_fingerprint())
+}
 
 impl TestDatabase {
     /// Clones the migrated template, making the template first if this is the first test of the run.
@@ -37,7 +39,7 @@ impl TestDatabase {
             .expect("the test database server is not reachable: run `cargo xtask test`");
         make_template(&mut admin, &admin_url).await;
         let name = format!("test_{}", Uuid::new_v4().simple());
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template {TEMPLATE}")))
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template {}", template())))
             .execute(&mut admin)
             .await
             .unwrap();
@@ -91,18 +93,20 @@ async fn make_template(admin: &mut PgConnection, admin_url: &str) {
     sqlx::query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut *admin).await.unwrap();
     let known: Option<String> =
         sqlx::query_scalar("select datname::text from pg_database where datname = $1")
-            .bind(TEMPLATE)
+            .bind(template())
             .fetch_optional(&mut *admin)
             .await
             .unwrap();
     if known.is_none() {
-        sqlx::raw_sql(AssertSqlSafe(format!("create database {TEMPLATE}")))
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {}", template())))
             .execute(&mut *admin)
             .await
             .unwrap();
     }
     // Migrating an up-to-date template does nothing and takes milliseconds.
-    eventstore::migrate(&with_database(admin_url, TEMPLATE)).await.expect("migrating the template database");
+    eventstore::migrate(&with_database(admin_url, &template()))
+        .await
+        .expect("migrating the template database");
     sqlx::query("select pg_advisory_unlock($1)").bind(TEMPLATE_LOCK).execute(&mut *admin).await.unwrap();
 }
 
