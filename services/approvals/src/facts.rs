@@ -85,12 +85,14 @@ fn word<T: DeserializeOwned>(text: String) -> Result<T, StoreError> {
 
 /// Writes a word of one of our enums as it stands in facts.
 fn text<T: serde::Serialize>(word: &T) -> Result<String, StoreError> {
-    match serde_json::to_value(word).map_err(corrupt)? {
-        Value::String(text) => Ok(text),
-        other => Err(StoreError::Corrupt { what: format!("{other} is not a word") }),
-    }
+    let value = serde_json::to_value(word).map_err(corrupt)?;
+    value
+        .as_str()
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| StoreError::Corrupt { what: format!("{value} is not a word") })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn corrupt(error: serde_json::Error) -> StoreError {
     StoreError::Corrupt { what: format!("a table of approvals contradicts its type: {error}") }
 }

@@ -21,7 +21,7 @@ pub fn schema_fingerprint() -> String {
             all[(place + number) % 8] ^= byte.rotate_left(u32::try_from(place % 8).unwrap_or(0));
         }
     }
-    all.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(all))
 }
 
 /// Applies every migration that is missing. `url` names a role that may create roles and schemas.

@@ -1,5 +1,7 @@
 //! From the store through a real broker to a consumer, with losses on the way.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use eventstore::{Sequencer, Store, Target, Tx};
 use kernel::{Aggregate, Envelope, MalformedEvent, Refused, Scope, Tenant};
 use messaging::{Broker, Consumer, HandlerError, Outcome, Relay, consume, has_heard_all};
