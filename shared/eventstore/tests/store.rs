@@ -1,7 +1,5 @@
 //! The store against a real PostgreSQL.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
-
 use eventstore::{Database, DatabaseOptions, ExecuteError, Log, Sequencer, Store, StoreError, Target};
 use kernel::{Aggregate, Cause, Position, Refused, Scope, StreamId, Tenant};
 use serde_json::json;

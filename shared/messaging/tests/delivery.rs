@@ -1,6 +1,10 @@
 //! From the store through a real broker to a consumer, with losses on the way.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, and end with their runtime"
+)]
 
 use eventstore::{Sequencer, Store, Target, Tx};
 use kernel::{Aggregate, Envelope, MalformedEvent, Refused, Scope, Tenant};
