@@ -1,0 +1,128 @@
+//! The section `feeds` of the settings.
+
+use runtime::Settings;
+use runtime::settings::{Environment, Key, SettingsError};
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why the section cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It does not have the right shape.
+    #[error(transparent)]
+    Shape(#[from] SettingsError),
+    /// Nothing could ever be fetched.
+    #[error("feeds.fetch_timeout_seconds and feeds.document_bytes_max must be at least 1")]
+    NothingFits,
+}
+
+/// The section `feeds`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeedsSettings {
+    /// The only folder that documents are read from.
+    pub import_folder: PathBuf,
+    /// Whether web sources may be inside the own network; by environment where it is not set.
+    pub allow_private_addresses: Option<bool>,
+    /// How long fetching one document may take.
+    pub fetch_timeout_seconds: u64,
+    /// Largest document; each format has a limit of its own below it.
+    pub document_bytes_max: usize,
+}
+
+/// Every key of the section, for the reference of settings.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: "feeds.import_folder",
+        default: "import",
+        doc: "The only folder that feeds read documents from; a feed's source is a path below it. Relative to the working folder.",
+    },
+    Key {
+        name: "feeds.allow_private_addresses",
+        default: "true in development, false in production",
+        doc: "Whether http(s) sources may lead into the own network. If not, the system's proxy is not used either: it would resolve names unchecked.",
+    },
+    Key {
+        name: "feeds.fetch_timeout_seconds",
+        default: "60",
+        doc: "How long fetching one document may take, from the connection to the last byte.",
+    },
+    Key {
+        name: "feeds.document_bytes_max",
+        default: "268435456",
+        doc: "Largest document taken in; the formats have lower limits of their own.",
+    },
+];
+
+impl Default for FeedsSettings {
+    fn default() -> Self {
+        Self {
+            import_folder: "import".into(),
+            allow_private_addresses: None,
+            fetch_timeout_seconds: 60,
+            document_bytes_max: feeds_domain::document::TRACKER_BYTES_MAX,
+        }
+    }
+}
+
+impl FeedsSettings {
+    /// Reads and checks the section.
+    pub fn read(settings: &Settings) -> Result<Self, ConfigError> {
+        let config: Self = settings.section("feeds")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// How long fetching one document may take.
+    pub fn fetch_timeout(&self) -> Duration {
+        Duration::from_secs(self.fetch_timeout_seconds)
+    }
+
+    /// Whether web sources may be inside the own network.
+    pub fn private_addresses_allowed(&self, environment: Environment) -> bool {
+        self.allow_private_addresses.unwrap_or(environment == Environment::Development)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        if self.fetch_timeout_seconds == 0 || self.document_bytes_max == 0 {
+            return Err(ConfigError::NothingFits);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConfigError, FeedsSettings, KEYS};
+    use runtime::Settings;
+    use runtime::settings::{Environment, field_names};
+
+    fn read(key: &str, value: &str) -> Result<FeedsSettings, ConfigError> {
+        let variables = [(format!("PATCHFLEET__FEEDS__{key}"), value.to_owned())];
+        FeedsSettings::read(&Settings::from_variables(variables).unwrap())
+    }
+
+    #[test]
+    fn every_key_of_the_section_stands_in_the_reference() {
+        let described: Vec<_> = KEYS.iter().map(|key| key.name.strip_prefix("feeds.").unwrap()).collect();
+        assert_eq!(described, field_names::<FeedsSettings>());
+    }
+
+    #[test]
+    fn the_environment_can_set_every_kind_of_value() {
+        assert_eq!(read("ALLOW_PRIVATE_ADDRESSES", "false").unwrap().allow_private_addresses, Some(false));
+        assert_eq!(read("FETCH_TIMEOUT_SECONDS", "5").unwrap().fetch_timeout().as_secs(), 5);
+        assert!(matches!(read("DOCUMENT_BYTES_MAX", "0"), Err(ConfigError::NothingFits)));
+        assert!(matches!(read("IMPORT_FOLDERS", "import"), Err(ConfigError::Shape(_))));
+    }
+
+    #[test]
+    fn the_own_network_is_open_to_feeds_in_development_only_unless_it_is_set() {
+        let default = FeedsSettings::default();
+        assert!(default.private_addresses_allowed(Environment::Development));
+        assert!(!default.private_addresses_allowed(Environment::Production));
+        let set = FeedsSettings { allow_private_addresses: Some(true), ..default };
+        assert!(set.private_addresses_allowed(Environment::Production));
+    }
+}
