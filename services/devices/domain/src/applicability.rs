@@ -62,8 +62,8 @@ pub enum Reason {
     /// Its publisher took it back.
     #[error("withdrawn by its publisher")]
     Withdrawn,
-    /// None of its packages is installed, and no updater offers it.
-    #[error("none of its packages is installed")]
+    /// Nothing that it mends is installed, and no updater offers it.
+    #[error("nothing that it mends is installed")]
     NothingToPatch,
 }
 

@@ -93,7 +93,7 @@ pub enum Command {
     },
     /// Take a scan.
     RecordScan(Box<Scan>),
-    /// Take what the catalogue says of it: all about all patches that matter for it.
+    /// Take what the catalogue says of it: by a scan of all patches, by a change of the catalogue of the changed ones.
     Compare {
         /// What the catalogue says.
         findings: BTreeMap<PatchId, Finding>,
@@ -275,7 +275,7 @@ fn deltas(device: &Enrolled, findings: &BTreeMap<PatchId, Finding>, seen: Seen) 
             Some(PatchNoLongerApplicable { device_id, patch_id, reason }.into())
         };
         match (findings.get(&patch_id), seen) {
-            (Some(Finding::Missing(_)), _) => None,
+            (Some(Finding::Missing(_)), _) | (None, Seen::InCatalogue) => None,
             (Some(Finding::Installed), Seen::ByScan { job_id }) => {
                 Some(PatchFoundInstalled { device_id, patch_id, job_id }.into())
             }
@@ -283,7 +283,7 @@ fn deltas(device: &Enrolled, findings: &BTreeMap<PatchId, Finding>, seen: Seen) 
                 not_applicable("what is installed is no longer below the fixed version".to_owned())
             }
             (Some(Finding::NotApplicable(reason)), _) => not_applicable(reason.to_string()),
-            (None, _) => not_applicable(Reason::NothingToPatch.to_string()),
+            (None, Seen::ByScan { .. }) => not_applicable(Reason::NothingToPatch.to_string()),
         }
     });
     let found = findings.iter().filter_map(|(patch_id, finding)| match finding {

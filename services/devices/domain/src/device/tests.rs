@@ -174,7 +174,7 @@ fn a_scan_that_sees_a_missing_patch_installed_says_so() {
 #[test]
 fn a_patch_whose_package_was_removed_is_not_called_installed() {
     let past = [enrolled(), missing(1, "1")];
-    assert_eq!(scanned(&past, scan([])), [gone(1, "none of its packages is installed"), completed(0)]);
+    assert_eq!(scanned(&past, scan([])), [gone(1, "nothing that it mends is installed"), completed(0)]);
 }
 
 #[test]
@@ -206,6 +206,13 @@ fn a_new_advisory_makes_a_patch_missing_without_a_scan() {
     given::<Device>([enrolled()])
         .when(compare([(1, Finding::Missing(packages("1")))], Seen::InCatalogue))
         .then([missing(1, "1")]);
+}
+
+#[test]
+fn a_change_of_the_catalogue_leaves_other_patches_alone() {
+    given::<Device>([enrolled(), missing(1, "1")])
+        .when(compare([(2, Finding::Missing(packages("1")))], Seen::InCatalogue))
+        .then([missing(2, "1")]);
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! Taking a scan's report.
+
+use super::{Agents, Origin, cause, contact::Contact, origin, read};
+use crate::{
+    catalogue,
+    fault::{Fault, retried},
+    inventory,
+};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Bytes, Data},
+};
+use contracts::agent::{Receipt, ScanReport};
+use devices_domain::{DELTAS_MAX, DeviceCommand, Scan, Seen, applicability::Finding, report};
+use eventstore::Tx;
+use kernel::CommandId;
+use web::ApiError;
+
+/// `POST /agent/v1/scans`
+pub(super) async fn report(
+    agents: Data<Agents>,
+    request: HttpRequest,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    let contact = match agents.meet(&request, &body).await {
+        Ok(contact) => contact,
+        Err(turned) => return turned.answer(),
+    };
+    let scan: ScanReport = read(&body)?;
+    report::check_scan(&scan, contact.platform, agents.foundation.clock.now())
+        .map_err(|invalid| ApiError::refused(&invalid))?;
+    let receipt = retried(|| agents.take_scan(&contact, &scan)).await?;
+    Ok(HttpResponse::Accepted().json(receipt))
+}
+
+impl Agents {
+    /// Facts and rows of one report, in one transaction.
+    async fn take_scan(&self, contact: &Contact, scan: &ScanReport) -> Result<Receipt, Fault> {
+        let mut tx = self.foundation.database.begin(&contact.scope()).await?;
+        let job = match scan.job_id {
+            None => None,
+            Some(job_id) => Some(origin(&mut tx, contact, job_id).await?),
+        };
+        let hash = scan.inventory_hash.as_str();
+        let count = match &scan.inventory {
+            Some(content) => Some(inventory::keep(&mut tx, hash, &scan.os, content).await?),
+            None => inventory::item_count(&mut tx, hash).await?,
+        };
+        let Some(count) = count else { return Ok(Receipt { inventory_wanted: true }) };
+
+        let position = catalogue::hold(&mut tx).await?;
+        let missing_bound: i32 =
+            sqlx::query_scalar("select missing_bound from devices.device where device_id = $1 for update")
+                .bind(contact.device_id.0)
+                .fetch_one(&mut *tx)
+                .await?;
+        let findings = catalogue::judge(&mut tx, hash).await?;
+        let missing = findings.values().filter(|finding| matches!(finding, Finding::Missing(_))).count();
+        let command = DeviceCommand::RecordScan(Box::new(Scan {
+            job_id: scan.job_id,
+            inventory_hash: hash.to_owned(),
+            item_count: u32::try_from(count).unwrap_or(0),
+            source: scan.source.clone(),
+            pending_reboot: scan.pending_reboot,
+            available: scan.available.clone(),
+            findings: findings.clone(),
+            catalogue_position: position.0,
+        }));
+        let cause = cause(contact, job.as_ref(), CommandId::derived(scan.report_id, "scan"));
+        let done = self.execute(&mut tx, contact, &cause, Some(scan.scanned_at), command).await?;
+        if done.repeated {
+            return Ok(Receipt { inventory_wanted: false });
+        }
+        let news_max = missing + usize::try_from(missing_bound).unwrap_or(0);
+        for part in 1..=news_max / DELTAS_MAX {
+            self.compare_rest(&mut tx, contact, scan, job.as_ref(), &findings, part).await?;
+        }
+        sqlx::query("update devices.device set inventory_hash = $2, missing_bound = $3 where device_id = $1")
+            .bind(contact.device_id.0)
+            .bind(hash)
+            .bind(i32::try_from(missing).unwrap_or(i32::MAX))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        tracing::debug!(device.id = %contact.device_id, inventory.items = count, "a scan was taken");
+        Ok(Receipt { inventory_wanted: false })
+    }
+
+    /// What did not fit into the scan's own batch.
+    async fn compare_rest(
+        &self,
+        tx: &mut Tx,
+        contact: &Contact,
+        scan: &ScanReport,
+        job: Option<&Origin>,
+        findings: &catalogue::Findings,
+        part: usize,
+    ) -> Result<(), Fault> {
+        let command_id = CommandId::derived(scan.report_id, &format!("compare {part}"));
+        let cause = cause(contact, job, command_id);
+        let command =
+            DeviceCommand::Compare { findings: findings.clone(), seen: Seen::ByScan { job_id: scan.job_id } };
+        self.execute(tx, contact, &cause, Some(scan.scanned_at), command).await?;
+        Ok(())
+    }
+}

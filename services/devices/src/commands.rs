@@ -1,0 +1,129 @@
+//! The use cases of people: issuing enrolment tokens.
+
+use crate::{
+    fault::{Fault, retried},
+    job_key::random,
+};
+use actix_web::web::ServiceConfig;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use contracts::{
+    Accepted,
+    devices::{IssueEnrolmentToken, IssuedToken},
+    permissions::Permission,
+};
+use devices_domain::{EnrolmentToken, TokenCommand, report::token_hash};
+use eventstore::{Committed, Target, Tx};
+use foundation::{Foundation, accepted, store_failed};
+use kernel::{CustomerId, EnrolmentTokenId, PartnerId, StreamId, Tenant};
+use std::time::Duration;
+use uuid::Uuid;
+use web::{ApiError, CommandContext};
+
+/// Says what the text is, to people and to tools that look for leaked secrets.
+const TOKEN_PREFIX: &str = "pfe_";
+/// A customer that was registered a moment ago is on its way to us.
+const CUSTOMER_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks for it.
+const CUSTOMER_PAUSE: Duration = Duration::from_millis(100);
+
+/// The routes of the service's commands.
+pub(crate) fn routes(foundation: &Foundation, routes: &mut ServiceConfig) {
+    let commands = foundation.commands();
+    routes.service(commands.route(foundation, issue_enrolment_token));
+}
+
+async fn issue_enrolment_token(
+    foundation: Foundation,
+    context: CommandContext,
+    command: IssueEnrolmentToken,
+) -> Result<Accepted<IssuedToken>, ApiError> {
+    // First whether there is such a customer: another tenant's is not found, rather than forbidden.
+    let partner_id = partner_of(&foundation, &context, command.customer_id).await?;
+    context.caller.require(Permission::ManageDevices, Some(command.customer_id))?;
+    let secret = format!(
+        "{TOKEN_PREFIX}{}",
+        BASE64_URL_SAFE_NO_PAD.encode(random::<32>().map_err(ApiError::internal)?)
+    );
+    let tenant = Tenant::customer(partner_id, command.customer_id);
+    let (committed, token_id, expires_at) =
+        retried(|| issue(&foundation, &context, tenant, &command, &secret)).await?;
+    let token = (!committed.repeated).then_some(secret);
+    Ok(accepted(IssuedToken { token_id, token, expires_at }, committed))
+}
+
+async fn issue(
+    foundation: &Foundation,
+    context: &CommandContext,
+    tenant: Tenant,
+    command: &IssueEnrolmentToken,
+    secret: &str,
+) -> Result<(Committed, EnrolmentTokenId, DateTime<Utc>), Fault> {
+    let token_id = EnrolmentTokenId::derived(context.cause.command_id.0, "enrolment token");
+    let at = foundation.clock.now();
+    let mut tx = foundation.database.begin(&context.caller.scope).await?;
+    let target = Target {
+        scope: &context.caller.scope,
+        tenant,
+        stream_id: StreamId(token_id.0),
+        cause: &context.cause,
+        occurred_at: None,
+    };
+    let issue = TokenCommand::Issue {
+        token_id,
+        customer_id: command.customer_id,
+        token_sha256: token_hash(secret),
+        valid_for_seconds: command.valid_for_seconds,
+        at,
+    };
+    let committed = foundation.store.execute_in::<EnrolmentToken>(&mut tx, target, issue).await?;
+    if !committed.repeated {
+        sqlx::query(
+            "insert into devices.enrolment_token (token_id, partner_id, customer_id, token_sha256, expires_at)
+             values ($1, $2, $3, $4, $5)",
+        )
+        .bind(token_id.0)
+        .bind(tenant.partner_id.0)
+        .bind(command.customer_id.0)
+        .bind(token_hash(secret))
+        .bind(at + chrono::TimeDelta::seconds(command.valid_for_seconds.into()))
+        .execute(&mut *tx)
+        .await?;
+    }
+    let expires_at = sqlx::query_scalar("select expires_at from devices.enrolment_token where token_id = $1")
+        .bind(token_id.0)
+        .fetch_one(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok((committed, token_id, expires_at))
+}
+
+/// The customer's partner, within the caller's scope.
+async fn partner_of(
+    foundation: &Foundation,
+    context: &CommandContext,
+    customer_id: CustomerId,
+) -> Result<PartnerId, ApiError> {
+    let deadline = foundation.clock.now() + CUSTOMER_PATIENCE;
+    loop {
+        let mut tx = foundation.database.begin(&context.caller.scope).await.map_err(store_failed)?;
+        let found = known_partner(&mut tx, customer_id).await.map_err(|error| store_failed(error.into()))?;
+        drop(tx);
+        if let Some(partner_id) = found {
+            return Ok(partner_id);
+        }
+        if foundation.clock.now() >= deadline {
+            return Err(ApiError::not_found("devices.customer_unknown", "there is no such customer"));
+        }
+        tokio::time::sleep(CUSTOMER_PAUSE).await;
+    }
+}
+
+async fn known_partner(tx: &mut Tx, customer_id: CustomerId) -> sqlx::Result<Option<PartnerId>> {
+    let partner: Option<Uuid> =
+        sqlx::query_scalar("select partner_id from devices.customer where customer_id = $1")
+            .bind(customer_id.0)
+            .fetch_optional(&mut **tx)
+            .await?;
+    Ok(partner.map(PartnerId))
+}
