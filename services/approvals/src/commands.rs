@@ -111,7 +111,7 @@ async fn add_to_whitelist(
     let mut case = UseCase::at_customer(&foundation, &context, Permission::ManageRules, customer_id).await?;
     let add = whitelist::Command::Add { customer_id, pattern: pattern.clone() };
     let committed = case.execute::<Whitelist>(whitelist_stream(customer_id), add).await?;
-    facts::keep_whitelist_entry(&mut case.tx, case.tenant, &pattern, true).await.map_err(store_failed)?;
+    keep_whitelist_entry(&mut case, customer_id, &pattern).await?;
     case.done((), committed).await
 }
 
@@ -124,8 +124,20 @@ async fn remove_from_whitelist(
     let mut case = UseCase::at_customer(&foundation, &context, Permission::ManageRules, customer_id).await?;
     let remove = whitelist::Command::Remove { customer_id, pattern: pattern.clone() };
     let committed = case.execute::<Whitelist>(whitelist_stream(customer_id), remove).await?;
-    facts::keep_whitelist_entry(&mut case.tx, case.tenant, &pattern, false).await.map_err(store_failed)?;
+    keep_whitelist_entry(&mut case, customer_id, &pattern).await?;
     case.done((), committed).await
+}
+
+/// Notes the entry as the stream tells it: a repeated command must not undo what was done since.
+async fn keep_whitelist_entry(
+    case: &mut UseCase<'_>,
+    customer_id: CustomerId,
+    pattern: &wish::WhitelistPattern,
+) -> Result<(), ApiError> {
+    let stream_id = whitelist_stream(customer_id);
+    let entries = case.foundation.store.load_in::<Whitelist>(&mut case.tx, stream_id).await;
+    let listed = entries.map_err(store_failed)?.contains(pattern);
+    facts::keep_whitelist_entry(&mut case.tx, case.tenant, pattern, listed).await.map_err(store_failed)
 }
 
 fn whitelist_stream(customer_id: CustomerId) -> StreamId {

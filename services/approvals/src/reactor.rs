@@ -1,7 +1,7 @@
 //! Reacts to catalogue, scans, customers, and the service's own rules.
 
 use crate::{facts, rules::Evaluation};
-use approvals_domain::approval::Command;
+use approvals_domain::approval::{Command, Standing};
 use contracts::approvals::{RuleEvent, WhitelistEvent};
 use contracts::devices::PatchFoundMissing;
 use contracts::feeds::{PatchEvent, PatchFacts};
@@ -107,11 +107,8 @@ impl Reactor {
     async fn lapse(&self, tx: &mut Tx, event: &Envelope, patch_id: PatchId) -> Result<(), HandlerError> {
         let Some(patch) = facts::patch(tx, patch_id).await? else { return Ok(()) };
         let newer = match &patch.standing {
-            approvals_domain::approval::Standing::Superseded { by } => {
-                patch.superseded_by.zip(Some(by.clone()))
-            }
-            approvals_domain::approval::Standing::Published
-            | approvals_domain::approval::Standing::Withdrawn => None,
+            Standing::Superseded { by } => patch.superseded_by.zip(Some(by.clone())),
+            Standing::Published | Standing::Withdrawn => None,
         };
         for tenant in facts::customers_with(tx, patch_id, false).await? {
             let Some(customer_id) = tenant.customer_id else { continue };
@@ -133,7 +130,9 @@ impl Reactor {
         let Some(patch) = facts::patch(tx, fact.patch_id).await? else {
             return Ok(Outcome::RetryAfter(CATALOGUE_DELAY));
         };
-        if !is_open(tx, event.tenant, customer_id, &patch).await? {
+        // A scan may be older than the end of the patch: then nothing is left to decide.
+        let installable = patch.standing == Standing::Published;
+        if installable && !is_open(tx, event.tenant, customer_id, &patch).await? {
             let evaluation = self.evaluation(event, event.tenant);
             let cause = event.reaction("approvals", "open");
             evaluation.carry_out(tx, &patch, Command::Open(patch.at(customer_id)), &cause).await?;

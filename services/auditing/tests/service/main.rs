@@ -40,7 +40,7 @@ fn revoked(tenant: Tenant, comment: &str) -> ApprovalRevoked {
     ApprovalRevoked { patch_id: id(), customer_id, revoked_by: id(), comment: comment.to_owned() }
 }
 
-fn about(object: impl ToString) -> AuditFilter {
+fn about(object: &impl ToString) -> AuditFilter {
     AuditFilter { subject_id: Some(object.to_string()), ..AuditFilter::default() }
 }
 
@@ -65,7 +65,7 @@ async fn the_trail_answers_who_approved_what_when_and_why() {
     system.happens_because::<ApprovalEvent>(&as_rule, acme, approved(acme, kb, by_rule(rule_id, 3))).await;
 
     let auditor = caller(Role::CustomerAuditor, acme);
-    let page = system.reads(&auditor, about(linux)).await;
+    let page = system.reads(&auditor, about(&linux)).await;
     let [record] = page.records.as_slice() else { panic!("one record about the patch: {page:?}") };
     assert_eq!(record.event_type, PatchApproved::TYPE);
     assert_eq!(record.actor, Actor::user(alice));
@@ -74,7 +74,7 @@ async fn the_trail_answers_who_approved_what_when_and_why() {
     assert_eq!((record.partner_id, record.customer_id), (acme.partner_id, acme.customer_id));
     assert!(record.occurred_at <= record.recorded_at);
 
-    let page = system.reads(&auditor, about(rule_id)).await;
+    let page = system.reads(&auditor, about(&rule_id)).await;
     let [record] = page.records.as_slice() else { panic!("one record about the rule: {page:?}") };
     assert_eq!(record.payload["by"]["rule_version"], 3);
     assert_eq!(record.payload["by"]["whitelist"]["value"], "Windows 11");
@@ -182,7 +182,7 @@ async fn reading_is_recorded_once_per_command() {
     system.happens::<ApprovalEvent>(acme, approved(acme, patch_id, by_rule(id(), 1))).await;
     system.has_recorded_all().await;
     let auditor = caller(Role::CustomerAuditor, acme);
-    let command = || ReadAuditTrail { filter: about(patch_id), before: None, limit: 10 };
+    let command = || ReadAuditTrail { filter: about(&patch_id), before: None, limit: 10 };
     let command_id = id();
     let first = system.send(&auditor, command(), command_id).await.unwrap();
     assert!(!first.repeated);
@@ -196,7 +196,7 @@ async fn reading_is_recorded_once_per_command() {
     let [record] = page.records.as_slice() else { panic!("one reading: {page:?}") };
     assert_eq!(record.actor, Actor::user(auditor.user_id));
     let read: AuditRecordRead = serde_json::from_value(record.payload.clone()).unwrap();
-    assert_eq!((read.user_id, read.returned, read.filter), (auditor.user_id, 1, about(patch_id)));
+    assert_eq!((read.user_id, read.returned, read.filter), (auditor.user_id, 1, about(&patch_id)));
     system.stop().await;
 }
 
@@ -229,7 +229,7 @@ async fn only_who_may_read_the_trail_reads_it_and_only_with_a_usable_filter() {
         assert!(refused.message.contains(&limit.to_string()), "{}", refused.message);
     }
     let too_many = AuditFilter { event_types: vec!["a.B".to_owned(); 201], ..AuditFilter::default() };
-    for filter in [about("x".repeat(201)), about("nul\0"), about(""), of_type(""), too_many] {
+    for filter in [about(&"x".repeat(201)), about(&"nul\0"), about(&""), of_type(""), too_many] {
         let refused = system.page(&auditor, filter, None, 10).await.unwrap_err();
         assert_eq!((refused.status, refused.code.as_str()), (422, "auditing.filter_invalid"));
     }

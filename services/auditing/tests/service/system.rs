@@ -11,13 +11,14 @@ use runtime::{Lifecycle, Settings, SystemClock};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
-use testkit::{TestDatabase, cause, eventually, id};
+use testkit::{TestBroker, TestDatabase, cause, eventually, id};
 use web::{CommandClient, CommandFailure};
 
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct System {
     pub(crate) database: TestDatabase,
+    _broker: TestBroker,
     pub(crate) connection: Database,
     store: Store,
     lifecycle: Lifecycle,
@@ -26,7 +27,7 @@ pub(crate) struct System {
 
 impl System {
     pub(crate) async fn start() -> Self {
-        let database = TestDatabase::create().await;
+        let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
         let connection = database.connect().await;
         let lifecycle = Lifecycle::new();
         let (sequencer, stop) = (Sequencer::new(connection.clone()), lifecycle.stop.clone());
@@ -34,6 +35,7 @@ impl System {
 
         let variables = [
             ("PATCHFLEET__DATABASE__URL", database.service_url()),
+            ("PATCHFLEET__BROKER__URL", broker.url()),
             ("PATCHFLEET__SERVICES__AUDITING__LISTEN", "127.0.0.1:0".to_owned()),
         ];
         let settings = Settings::from_variables(variables).unwrap();
@@ -43,7 +45,8 @@ impl System {
         let http = runtime::http::internal_client(Duration::from_secs(20)).unwrap();
         let auth = InternalAuth::new(&settings.internal);
         let client = CommandClient::new(services, auth, http, Arc::new(SystemClock));
-        Self { database, store: Store::new(connection.clone()), connection, lifecycle, client }
+        let store = Store::new(connection.clone());
+        Self { database, _broker: broker, connection, store, lifecycle, client }
     }
 
     pub(crate) async fn stop(self) {

@@ -1,0 +1,8 @@
+//! The running service against a real database and broker: what rules approve, and what people may decide.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
+
+mod deciding;
+mod fixtures;
+mod rules;
+mod system;

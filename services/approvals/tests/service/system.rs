@@ -1,0 +1,227 @@
+//! Store, sequencer, relay, broker and the running service.
+
+use access::{Caller, Grant, InternalAuth};
+use approvals::reactor::Reactor;
+use contracts::approvals::{AddToWhitelist, CreateRule, RuleConditions, WhitelistPattern};
+use contracts::permissions::Role;
+use contracts::tenancy::{CustomerEvent, CustomerRegistered};
+use contracts::{Accepted, Command, Service, Severity};
+use eventstore::{Database, Log, Sequencer, Store, Target};
+use kernel::{
+    Aggregate, CommandId, CorrelationId, Envelope, EventData, Position, Refused, RuleId, Scope, Tenant,
+};
+use messaging::{Broker, Consumer, Outcome, Relay};
+use runtime::settings::Address;
+use runtime::{Lifecycle, Settings, SystemClock};
+use serde::de::DeserializeOwned;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+use testkit::{TestBroker, TestDatabase, cause, eventually, id};
+use web::{CommandClient, CommandFailure};
+
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Events in a test at the most.
+const PAGE: i64 = 500;
+
+pub(crate) struct System {
+    database: TestDatabase,
+    _broker: TestBroker,
+    connection: Database,
+    store: Store,
+    lifecycle: Lifecycle,
+    client: CommandClient,
+}
+
+impl System {
+    pub(crate) async fn start() -> Self {
+        let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+        let connection = database.connect().await;
+        let lifecycle = Lifecycle::new();
+        let sequencer = Sequencer::new(connection.clone());
+        let relay = Relay::new(connection.clone(), Broker::new(broker.url(), "test relay"));
+        let (one, other) = (lifecycle.stop.clone(), lifecycle.stop.clone());
+        lifecycle.tasks.spawn(async move { sequencer.run(one).await });
+        lifecycle.tasks.spawn(async move { relay.run(other).await });
+
+        let settings = Settings::from_variables([
+            ("PATCHFLEET__DATABASE__URL", database.service_url()),
+            ("PATCHFLEET__BROKER__URL", broker.url()),
+            ("PATCHFLEET__SERVICES__APPROVALS__LISTEN", "127.0.0.1:0".to_owned()),
+        ])
+        .unwrap();
+        let address = approvals::run(&settings, &lifecycle).await.unwrap();
+        let mut services = settings.services.clone();
+        services.set(Service::Approvals, Address::at(address));
+        let http = runtime::http::internal_client(Duration::from_secs(20)).unwrap();
+        let auth = InternalAuth::new(&settings.internal);
+        let client = CommandClient::new(services, auth, http, Arc::new(SystemClock));
+        let store = Store::new(connection.clone());
+        Self { database, _broker: broker, connection, store, lifecycle, client }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.lifecycle.shutdown(STOP_DEADLINE).await.unwrap();
+    }
+
+    /// A customer that the service has heard of.
+    pub(crate) async fn customer(&self) -> Tenant {
+        self.customer_of(id()).await
+    }
+
+    /// A further customer of the partner.
+    pub(crate) async fn customer_of(&self, partner_id: kernel::PartnerId) -> Tenant {
+        let customer_id = id();
+        let tenant = Tenant::customer(partner_id, customer_id);
+        let (name, time_zone) = ("Acme".to_owned(), "UTC".to_owned());
+        let registered = CustomerRegistered { customer_id, partner_id, name, time_zone };
+        self.happens::<CustomerEvent>(tenant, registered).await;
+        self.has_read_all().await;
+        tenant
+    }
+
+    /// Records a fact of another service.
+    pub(crate) async fn happens<E: EventData>(&self, tenant: Tenant, event: impl Into<E>) {
+        let target =
+            Target { scope: &Scope::Platform, tenant, stream_id: id(), cause: &cause(), occurred_at: None };
+        self.store.execute::<Facts<E>>(target, event.into()).await.unwrap();
+    }
+
+    pub(crate) async fn send<C: Command>(
+        &self,
+        caller: &Caller,
+        command: C,
+    ) -> Result<Accepted<C::Answer>, CommandFailure> {
+        self.send_as(caller, command, id()).await
+    }
+
+    pub(crate) async fn send_as<C: Command>(
+        &self,
+        caller: &Caller,
+        command: C,
+        command_id: CommandId,
+    ) -> Result<Accepted<C::Answer>, CommandFailure> {
+        self.client.send(caller, command, command_id, id::<CorrelationId>()).await
+    }
+
+    /// Sends the same command again as long as the service says that this may help.
+    pub(crate) async fn insists<C: Command + Clone>(
+        &self,
+        caller: &Caller,
+        command: C,
+    ) -> Result<Accepted<C::Answer>, CommandFailure> {
+        let command_id = id();
+        loop {
+            match self.send_as(caller, command.clone(), command_id).await {
+                Err(failure) if failure.retryable => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// A whitelist entry, recorded by the customer's admin.
+    pub(crate) async fn whitelists(&self, tenant: Tenant, pattern: WhitelistPattern) {
+        let customer_id = tenant.customer_id.unwrap();
+        let admin = caller(Role::CustomerAdmin, tenant);
+        self.send(&admin, AddToWhitelist { customer_id, pattern }).await.unwrap();
+        self.has_read_all().await;
+    }
+
+    /// A rule of the customer for these severities.
+    pub(crate) async fn rule(&self, tenant: Tenant, severities: &[Severity]) -> RuleId {
+        let customer_id = tenant.customer_id.unwrap();
+        let admin = caller(Role::CustomerAdmin, tenant);
+        let conditions = conditions(severities);
+        let create = CreateRule { customer_id, name: "urgent ones".to_owned(), conditions };
+        let rule_id = self.send(&admin, create).await.unwrap().answer;
+        self.has_read_all().await;
+        rule_id
+    }
+
+    /// The facts of one type in the order of the log, once the service has reacted to everything.
+    pub(crate) async fn facts<F: DeserializeOwned>(&self, event_type: &str) -> Vec<F> {
+        let events = self.log().await;
+        let of_type = events.into_iter().filter(|event| event.event_type == event_type);
+        of_type.map(|event| serde_json::from_value(event.payload).unwrap()).collect()
+    }
+
+    /// The log, once the service has reacted to everything.
+    pub(crate) async fn log(&self) -> Vec<Envelope> {
+        self.has_read_all().await;
+        Log::new(self.connection.clone()).page(Position(0), PAGE).await.unwrap()
+    }
+
+    /// Waits until every event has its position and the service has handled those that concern it.
+    pub(crate) async fn has_read_all(&self) {
+        let interests = Reactor::new(self.store.clone()).interests();
+        eventually("everything to be handled", async || {
+            let mut owner = self.database.owner().await;
+            let open: i64 = sqlx::query_scalar(
+                "select (select count(*) from es.event) - (select count(*) from es.order_log)
+                      + (select count(*) from es.event e
+                          where e.event_type = any($1)
+                            and not exists (select from es.inbox i
+                                             where i.event_id = e.event_id and i.consumer = 'approvals.reactor'))",
+            )
+            .bind(interests)
+            .fetch_one(&mut owner)
+            .await
+            .unwrap();
+            open == 0
+        })
+        .await;
+    }
+
+    /// Hands every event of the log to the service a second time, as if its inbox had been lost.
+    pub(crate) async fn redelivers_everything(&self) {
+        let reactor = Reactor::new(self.store.clone());
+        for event in self.log().await {
+            if reactor.interests().contains(&event.event_type.as_str()) {
+                let mut tx = self.connection.begin(&Scope::partner_of(event.tenant)).await.unwrap();
+                assert_eq!(reactor.handle(&mut tx, &event).await.unwrap(), Outcome::Handled);
+                tx.commit().await.unwrap();
+            }
+        }
+    }
+}
+
+pub(crate) fn conditions(severities: &[Severity]) -> RuleConditions {
+    RuleConditions { severities: severities.to_vec(), classifications: vec![] }
+}
+
+/// Somebody with one role in the scope that belongs to it.
+pub(crate) fn caller(role: Role, tenant: Tenant) -> Caller {
+    let (scope, grant) = if role.is_customer_level() {
+        let customer_id = tenant.customer_id.unwrap();
+        (Scope::Customer { partner_id: tenant.partner_id, customer_id }, Grant::at(role, customer_id))
+    } else {
+        (Scope::Partner { partner_id: tenant.partner_id }, Grant::everywhere(role))
+    };
+    Caller { user_id: id(), subject: "alice".to_owned(), scope, grants: vec![grant] }
+}
+
+/// Takes down whatever it is told, in the place of the service that would decide.
+struct Facts<E>(PhantomData<E>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("never")]
+struct Never;
+
+impl Refused for Never {
+    fn code(&self) -> &'static str {
+        "test.never"
+    }
+}
+
+impl<E: EventData> Aggregate for Facts<E> {
+    const STREAM: &'static str = "test.facts";
+    type State = ();
+    type Command = E;
+    type Event = E;
+    type Refusal = Never;
+    fn decide((): &(), event: E) -> Result<Vec<E>, Never> {
+        Ok(vec![event])
+    }
+    fn evolve((): (), _: &E) {}
+}
