@@ -99,6 +99,19 @@ async fn a_repeated_command_answers_as_the_first_time_whatever_happened_since() 
 }
 
 #[tokio::test]
+async fn a_used_command_id_with_other_devices_adds_nothing_to_the_first_deployment() {
+    let world = World::new().await;
+    let devices = [world.device(AgentMode::Full, &[]).await, world.device(AgentMode::Full, &[]).await];
+    world.settle().await;
+    let context = world.admin();
+    let first = world.patch_now(&context, world.patch_now_command(&devices[..1], &[])).await.unwrap();
+    let facts = world.log().await.len();
+    let again = world.patch_now(&context, world.patch_now_command(&devices, &[])).await.unwrap();
+    assert_eq!((again.answer, again.repeated), (first.answer, true));
+    assert_eq!(world.log().await.len(), facts);
+}
+
+#[tokio::test]
 async fn the_same_command_twice_at_the_same_time_has_one_effect() {
     let world = World::new().await;
     let curl = world.approved_patch("DSA-1").await;
