@@ -11,6 +11,11 @@ const ATTEMPTS_MAX: u32 = 8;
 /// Pause before the second attempt; grows with each.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// SQLSTATEs of a transaction that lost against another and may simply begin again: deadlock, serialization.
+const LOST: [&str; 2] = ["40P01", "40001"];
+/// SQLSTATE of a lock that was not given in time, as while a large document changes the catalogue.
+const LOCK_TIMEOUT: &str = "55P03";
+
 /// A transaction did not come to its end.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -51,9 +56,27 @@ impl From<Fault> for ApiError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Answer(error) => error,
+            Fault::Store(error) if sqlstate(&error).as_deref() == Some(LOCK_TIMEOUT) => {
+                Self::unavailable("devices.busy", error)
+            }
             Fault::Store(error) => store_failed(error),
         }
     }
+}
+
+fn sqlstate(error: &StoreError) -> Option<String> {
+    match error {
+        StoreError::Database(error) => error.as_database_error()?.code().map(std::borrow::Cow::into_owned),
+        StoreError::Conflict { .. }
+        | StoreError::Foreign { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::UnsafeRole { .. } => None,
+    }
+}
+
+fn lost_to_another(error: &StoreError) -> bool {
+    matches!(error, StoreError::Conflict { .. })
+        || sqlstate(error).is_some_and(|state| LOST.contains(&state.as_str()))
 }
 
 /// Runs a whole transaction, and again when another writer came first.
@@ -64,7 +87,7 @@ where
     let mut attempt = 1;
     loop {
         match transaction().await {
-            Err(Fault::Store(StoreError::Conflict { .. })) if attempt < ATTEMPTS_MAX => {
+            Err(Fault::Store(error)) if attempt < ATTEMPTS_MAX && lost_to_another(&error) => {
                 tokio::time::sleep(PAUSE * attempt).await;
                 attempt += 1;
             }

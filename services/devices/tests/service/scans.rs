@@ -164,6 +164,45 @@ async fn a_device_that_lacks_more_patches_than_a_batch_holds_is_told_all_of_them
 }
 
 #[actix_web::test]
+async fn a_report_that_arrives_many_times_at_once_has_one_effect() {
+    let house = House::open().await;
+    let agent = house.agent(house.customer().await, DevicePlatform::Linux).await;
+    let report = scan_of(bookworm(), packages(&[("bash", "5.2")]));
+    let answers = futures_util::future::join_all((0..8).map(|_| agent.scan(&report))).await;
+    assert!(answers.iter().all(|answer| answer.0 == 202), "{answers:?}");
+    assert_eq!(house.story(agent.device_id).await[2..], ["ScanCompleted"]);
+    house.close().await;
+}
+
+#[actix_web::test]
+async fn an_advisory_that_arrives_while_devices_are_scanned_misses_none_of_them() {
+    let house = House::open().await;
+    let tenant = house.customer().await;
+    let mut agents = Vec::new();
+    for _ in 0..6 {
+        agents.push(house.agent(tenant, DevicePlatform::Linux).await);
+    }
+    let scans = async {
+        for (n, agent) in agents.iter().enumerate() {
+            let list: Vec<(String, String)> = (0..20).map(|p| (format!("p{p}"), format!("1.{n}"))).collect();
+            let list: Vec<(&str, &str)> = list.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+            assert_eq!(agent.scan(&scan_of(bookworm(), packages(&list))).await.0, 202);
+        }
+    };
+    let advisories = async {
+        for p in 0..20 {
+            house.publish(dsa(p, &format!("p{p}"), "2")).await;
+        }
+    };
+    tokio::join!(scans, advisories);
+    house.settled().await;
+    for agent in &agents {
+        assert_eq!(payloads(&house, agent.device_id, "PatchFoundMissing").await.len(), 20);
+    }
+    house.close().await;
+}
+
+#[actix_web::test]
 async fn a_tenant_sees_its_own_rows_only() {
     let house = House::open().await;
     let one = house.agent(house.customer().await, DevicePlatform::Linux).await;

@@ -81,6 +81,20 @@ async fn a_token_lets_one_device_in_however_often_it_asks() {
 }
 
 #[actix_web::test]
+async fn of_two_devices_with_one_token_at_once_one_gets_in() {
+    let house = House::open().await;
+    let token = house.token(house.customer().await, 600).await;
+    let (one, two) = (new_key(), new_key());
+    let one = enrolment(&token, &one, DevicePlatform::Linux);
+    let two = enrolment(&token, &two, DevicePlatform::Linux);
+    let (one, two) = tokio::join!(house.post_enrolment(&one), house.post_enrolment(&two));
+    let mut statuses = [one.0, two.0];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [201, 409]);
+    house.close().await;
+}
+
+#[actix_web::test]
 async fn bad_tokens_and_bad_keys_are_refused() {
     let house = House::open().await;
     let tenant = house.customer().await;
