@@ -69,7 +69,7 @@ struct Example {
 
 impl Example {
     fn payload(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{:?}: {error}", self.path))
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()))
     }
 }
 
@@ -104,19 +104,19 @@ fn set_of(event_type: &str) -> Option<(&'static Set, i16)> {
 #[test]
 fn every_example_ever_written_loads_and_todays_are_written_again_byte_for_byte() {
     for example in examples() {
-        let (path, event_type) = (&example.path, &example.event_type);
+        let (path, event_type) = (example.path.display(), &example.event_type);
         let (set, today) = set_of(event_type).unwrap_or_else(|| {
-            panic!("{path:?}: no set has {event_type} any more, although it is stored for ever")
+            panic!("{path}: no set has {event_type} any more, although it is stored for ever")
         });
-        assert!(example.version <= today, "{path:?}: {event_type} is written as version {today}");
+        assert!(example.version <= today, "{path}: {event_type} is written as version {today}");
         let rewritten = (set.rewrite)(event_type, example.version, &example.payload())
-            .unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            .unwrap_or_else(|error| panic!("{path}: {error}"));
         if example.version == today {
             let [stored, again] = [example.payload(), rewritten].map(|value| canonical_json(&value));
             assert_eq!(
                 String::from_utf8(stored).unwrap(),
                 String::from_utf8(again).unwrap(),
-                "{path:?}: the shape has changed; give {event_type} version {}, with an example",
+                "{path}: the shape has changed; give {event_type} version {}, with an example",
                 today + 1
             );
         }
@@ -186,7 +186,12 @@ fn examples_are_laid_out_alike() {
         if update && laid_out != example.text {
             std::fs::write(&example.path, &laid_out).unwrap();
         } else {
-            assert_eq!(example.text, laid_out, "{:?}: run UPDATE=1 cargo test -p contracts", example.path);
+            assert_eq!(
+                example.text,
+                laid_out,
+                "{}: run UPDATE=1 cargo test -p contracts",
+                example.path.display()
+            );
         }
     }
 }
