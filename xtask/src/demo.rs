@@ -43,10 +43,11 @@ pub(crate) fn run(options: Options) -> Result<()> {
 }
 
 /// What differs from the defaults, so that the story takes seconds where life takes hours.
-fn settings(root: &Path) -> [(&'static str, String); 4] {
+fn settings(root: &Path) -> [(&'static str, String); 5] {
     [
         ("PATCHFLEET__FEEDS__IMPORT_FOLDER", root.join("tests/documents").display().to_string()),
-        ("PATCHFLEET__DEVICES__OFFLINE_AFTER_SECONDS", "4".to_owned()),
+        ("PATCHFLEET__DEVICES__OFFLINE_AFTER_SECONDS", "6".to_owned()),
+        ("PATCHFLEET__DEVICES__CHECK_IN_SECONDS", "2".to_owned()),
         // The receiver of the story listens on this machine.
         ("PATCHFLEET__ALERTS__WEBHOOK_ALLOWED_ADDRESSES", "127.0.0.0/8".to_owned()),
         ("PATCHFLEET__ALERTS__WEBHOOK_RETRY_UNIT_MS", "20".to_owned()),

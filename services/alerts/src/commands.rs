@@ -8,7 +8,7 @@ use contracts::Accepted;
 use contracts::alerts::{AcknowledgeAlert, DisableWebhook, RegisterWebhook, RegisteredWebhook, ResolveAlert};
 use contracts::permissions::Permission;
 use eventstore::{Committed, ExecuteError, StoreError, Target};
-use foundation::{Foundation, accepted, failed, soon, store_failed};
+use foundation::{Foundation, accepted, failed, store_failed};
 use kernel::{AlertId, CustomerId, PartnerId, Refused, StreamId, Tenant, WebhookId};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -166,11 +166,9 @@ async fn tenant_for(
     customer_id: Option<CustomerId>,
 ) -> Result<Tenant, ApiError> {
     match customer_id {
-        Some(customer_id) => {
-            soon(async || tenant_of(services, context, CUSTOMER_TENANT, customer_id.0).await)
-                .await?
-                .ok_or_else(|| ApiError::not_found("alerts.customer_unknown", "there is no such customer"))
-        }
+        Some(customer_id) => tenant_of(services, context, CUSTOMER_TENANT, customer_id.0)
+            .await?
+            .ok_or_else(|| ApiError::not_found("alerts.customer_unknown", "there is no such customer")),
         None => match context.caller.scope.partner_id() {
             Some(partner_id) => Ok(Tenant::partner(partner_id)),
             None => Err(access::Denied { permission: Permission::ManageWebhooks }.into()),

@@ -1,6 +1,6 @@
 //! The use cases: authorise, look up, decide and append, answer.
 
-use crate::{facts, reactor, rules::approval_stream};
+use crate::{facts, rules::approval_stream};
 use access::Denied;
 use actix_web::web::ServiceConfig;
 use approvals_domain::{approval, approval::Approval, rule, rule::Rule, whitelist, whitelist::Whitelist};
@@ -41,7 +41,6 @@ impl<'a> UseCase<'a> {
         permission: Permission,
         customer_id: CustomerId,
     ) -> Result<Self, ApiError> {
-        foundation.hear(reactor::NAME, reactor::INTERESTS).await?;
         let mut tx = begin(foundation, context).await?;
         let tenant = facts::tenant_of_customer(&mut tx, customer_id)
             .await

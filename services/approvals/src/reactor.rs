@@ -14,11 +14,8 @@ use std::time::Duration;
 /// The catalogue's event may still wait in a retry queue; by then it has arrived.
 const CATALOGUE_DELAY: Duration = Duration::from_secs(1);
 
-/// The consumer's name.
-pub(crate) const NAME: &str = "approvals.reactor";
-
 /// What it listens to.
-pub(crate) const INTERESTS: &[&str] = &[
+const INTERESTS: &[&str] = &[
     "tenancy.CustomerRegistered",
     "feeds.PatchPublished",
     "feeds.PatchRevised",
@@ -46,7 +43,7 @@ impl Reactor {
 #[async_trait::async_trait]
 impl Consumer for Reactor {
     fn name(&self) -> &'static str {
-        NAME
+        "approvals.reactor"
     }
 
     fn interests(&self) -> &'static [&'static str] {

@@ -16,16 +16,11 @@ use devices_domain::{EnrolmentToken, TokenCommand, report::token_hash};
 use eventstore::{Committed, Target, Tx};
 use foundation::{Foundation, accepted, store_failed};
 use kernel::{CustomerId, EnrolmentTokenId, PartnerId, StreamId, Tenant};
-use std::time::Duration;
 use uuid::Uuid;
 use web::{ApiError, CommandContext};
 
 /// Says what the text is, to people and to tools that look for leaked secrets.
 const TOKEN_PREFIX: &str = "pfe_";
-/// A customer that was registered a moment ago is on its way to us.
-const CUSTOMER_PATIENCE: Duration = Duration::from_secs(2);
-/// Between two looks for it.
-const CUSTOMER_PAUSE: Duration = Duration::from_millis(100);
 
 /// The routes of the service's commands.
 pub(crate) fn routes(foundation: &Foundation, routes: &mut ServiceConfig) {
@@ -104,19 +99,9 @@ async fn partner_of(
     context: &CommandContext,
     customer_id: CustomerId,
 ) -> Result<PartnerId, ApiError> {
-    let deadline = foundation.clock.now() + CUSTOMER_PATIENCE;
-    loop {
-        let mut tx = foundation.database.begin(&context.caller.scope).await.map_err(store_failed)?;
-        let found = known_partner(&mut tx, customer_id).await.map_err(|error| store_failed(error.into()))?;
-        drop(tx);
-        if let Some(partner_id) = found {
-            return Ok(partner_id);
-        }
-        if foundation.clock.now() >= deadline {
-            return Err(ApiError::not_found("devices.customer_unknown", "there is no such customer"));
-        }
-        tokio::time::sleep(CUSTOMER_PAUSE).await;
-    }
+    let mut tx = foundation.database.begin(&context.caller.scope).await.map_err(store_failed)?;
+    let found = known_partner(&mut tx, customer_id).await.map_err(|error| store_failed(error.into()))?;
+    found.ok_or_else(|| ApiError::not_found("devices.customer_unknown", "there is no such customer"))
 }
 
 async fn known_partner(tx: &mut Tx, customer_id: CustomerId) -> sqlx::Result<Option<PartnerId>> {

@@ -72,7 +72,8 @@ pub enum JobStep {
     },
     /// It did not work.
     Failed {
-        /// Failure class, stable: `download`, `install_script`, `dependency`, `disk_full`, `locked`, `other`.
+        /// Failure class, stable: `download`, `install_script`, `dependency`, `disk_full`, `locked`, `not_offered`,
+        /// `timeout`, `interrupted`, `unsupported`, `scan`, `other`.
         class: String,
         /// What the package manager said, bounded.
         reason: String,

@@ -7,7 +7,12 @@ use kernel::Refused;
 use messaging::{Broker, BrokerError, Consumer};
 use runtime::{Clock, Ids, Lifecycle, Settings, SystemClock, SystemIds};
 use secrecy::ExposeSecret;
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use web::{ApiError, Commands, Server};
 
 /// The dependencies of one service, in working order.
@@ -30,7 +35,11 @@ pub struct Foundation {
     /// Tasks and the stop signal.
     pub lifecycle: Lifecycle,
     listen: SocketAddr,
+    consumers: Arc<Mutex<Vec<Listener>>>,
 }
+
+/// A consumer of this service and what it listens to.
+type Listener = (&'static str, &'static [&'static str]);
 
 /// How long a command waits for its service to hear of what others recorded before; usually a few milliseconds.
 const HEARING_PATIENCE: Duration = Duration::from_secs(5);
@@ -73,11 +82,14 @@ impl Foundation {
             internal: InternalAuth::new(&settings.internal),
             lifecycle: lifecycle.clone(),
             listen: settings.services.of(service).listen,
+            consumers: Arc::default(),
         })
     }
 
     /// Runs a consumer until the process stops.
     pub fn consume(&self, consumer: impl Consumer) {
+        let listener = (consumer.name(), consumer.interests());
+        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
         let (database, broker, stop) =
             (self.database.clone(), self.broker.clone(), self.lifecycle.stop.clone());
         self.lifecycle.spawn(consumer.name(), async move {
@@ -86,13 +98,22 @@ impl Foundation {
         });
     }
 
-    /// Waits until the service's consumer has heard of everything its callers can have seen in a view.
-    pub async fn hear(&self, consumer: &str, interests: &[&str]) -> Result<(), ApiError> {
-        match messaging::has_heard_all(&self.database, consumer, interests, HEARING_PATIENCE).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(ApiError::unavailable("store.behind", format!("{consumer} is behind the log"))),
-            Err(error) => Err(store_failed(error)),
+    /// Waits until the service's consumers have heard of everything that its callers can have seen in a view.
+    async fn hear(&self) -> Result<(), ApiError> {
+        let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for (consumer, interests) in consumers {
+            match messaging::has_heard_all(&self.database, consumer, interests, HEARING_PATIENCE).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err(ApiError::unavailable(
+                        "store.behind",
+                        format!("{consumer} is behind the log"),
+                    ));
+                }
+                Err(error) => return Err(store_failed(error)),
+            }
         }
+        Ok(())
     }
 
     /// Runs `work` until the process stops; the work watches `lifecycle.stop` itself.
@@ -103,9 +124,13 @@ impl Foundation {
         });
     }
 
-    /// The routes of the service's commands.
+    /// The routes of the service's commands, which are decided with all that the callers can know.
     pub fn commands(&self) -> Commands {
-        Commands::new(self.internal.clone(), self.clock.clone())
+        let foundation = self.clone();
+        Commands::new(self.internal.clone(), self.clock.clone()).when(move || {
+            let foundation = foundation.clone();
+            async move { foundation.hear().await }
+        })
     }
 
     /// The service's server, not ready without the database.

@@ -181,8 +181,19 @@ pub fn check_in(inventory_hash: Option<&str>, agent_version: &str) -> Result<(),
 }
 
 /// Failure classes that an agent may give.
-const FAILURE_CLASSES: [&str; 6] =
-    ["download", "install_script", "dependency", "disk_full", "locked", "other"];
+const FAILURE_CLASSES: [&str; 11] = [
+    "download",
+    "install_script",
+    "dependency",
+    "disk_full",
+    "locked",
+    "not_offered",
+    "timeout",
+    "interrupted",
+    "unsupported",
+    "scan",
+    "other",
+];
 
 /// Checks what an agent says of a job.
 pub fn check_job(report: &JobReport, now: DateTime<Utc>) -> Result<(), InvalidReport> {

@@ -10,6 +10,7 @@ use contracts::{Accepted, Command};
 use kernel::Cause;
 use runtime::{Clock, telemetry};
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// Who is calling, and what the events will say about why they happened.
@@ -21,17 +22,31 @@ pub struct CommandContext {
     pub cause: Cause,
 }
 
+/// What must be so before a command is decided.
+type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>> + Send + Sync>;
+
 /// Makes the routes of a service's commands.
 #[derive(Clone)]
 pub struct Commands {
     auth: InternalAuth,
     clock: Arc<dyn Clock>,
+    ready: Ready,
 }
 
 impl Commands {
     /// Routes that trust the other services' secret.
     pub fn new(auth: InternalAuth, clock: Arc<dyn Clock>) -> Self {
-        Self { auth, clock }
+        Self { auth, clock, ready: Arc::new(|| Box::pin(async { Ok(()) })) }
+    }
+
+    /// The same routes, which wait for `ready` before every command.
+    #[must_use]
+    pub fn when<F, Fut>(self, ready: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), ApiError>> + Send + 'static,
+    {
+        Self { ready: Arc::new(move || Box::pin(ready())), ..self }
     }
 
     /// The route of the command `C`, answered by `handler(state, context, command)`.
@@ -48,6 +63,7 @@ impl Commands {
             async move {
                 let caller = commands.caller::<C>(&request)?;
                 let (context, command) = read::<C>(caller, &body)?;
+                (commands.ready)().await?;
                 let accepted = handler(state, context, command).await?;
                 Ok::<_, ApiError>(HttpResponse::Ok().json(accepted))
             }
