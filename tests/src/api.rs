@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// How long a mutation is repeated (with its one idempotency key) while servers are away.
-const OUTAGE_PATIENCE: Duration = Duration::from_secs(60);
+const OUTAGE_PATIENCE: Duration = Duration::from_mins(1);
 
 /// A signed-in person.
 #[derive(Clone)]
@@ -48,13 +48,17 @@ impl Issuer {
     }
 }
 
+fn hex(digit: u8) -> char {
+    char::from_digit(digit.into(), 16).map_or('0', |digit| digit.to_ascii_uppercase())
+}
+
 fn form(pairs: &[(&str, &str)]) -> String {
     let escape = |text: &str| {
         text.bytes().fold(String::new(), |mut out, byte| {
             if byte.is_ascii_alphanumeric() {
                 out.push(char::from(byte));
             } else {
-                out.push_str(&format!("%{byte:02X}"));
+                out.extend(['%', hex(byte >> 4), hex(byte & 15)]);
             }
             out
         })
@@ -197,7 +201,7 @@ fn next_data(event: &str) -> Option<Result<Value>> {
 
 /// Codes that say: the same again later.
 fn is_outage(errors: &Value) -> bool {
-    const CODES: [&str; 7] = [
+    const CODES: [&str; 8] = [
         "store.unavailable",
         "web.service_unavailable",
         "web.service_timeout",
@@ -205,6 +209,7 @@ fn is_outage(errors: &Value) -> bool {
         "views.behind",
         "access.issuer_unavailable",
         "store.busy",
+        "store.behind",
     ];
     errors.as_array().is_some_and(|errors| {
         errors.iter().any(|error| CODES.iter().any(|code| error["extensions"]["code"] == *code))

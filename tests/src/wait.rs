@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
 /// Longer than any step of the story on a slow machine with two cores; a step that needs it is broken.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Asks `find` until it finds something. A failure of the question itself counts as "not yet": servers may be restarting.
 pub async fn until<T, F>(what: &str, mut find: F) -> Result<T>

@@ -2,6 +2,12 @@
 //!
 //! Each run brings its own servers, so that a restart disturbs no other test.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking and is told by variables"
+)]
+
 use std::process::Command;
 
 fn tell(arguments: &[&str]) {

@@ -89,7 +89,7 @@ pub(crate) async fn patch_now(
 
     let deployment = deploy(people, "Patch now", &[&fleet.server_a, &fleet.windows_c]).await?;
     stage.audience.interlude(Outage::Database).await?;
-    let (ended, seen) = watch(people, &deployment, &fleet.server_a).await?;
+    let (ended, live) = watch(people, &deployment, &fleet.server_a).await?;
     let (a, c) = (job_of(&ended, &fleet.server_a)?, job_of(&ended, &fleet.windows_c)?);
     ensure!(a["state"] == "SUCCEEDED", "srv-a: {ended}");
     ensure!(c["state"] == "SKIPPED" && c["reasonCode"] == "DEVICE_OFFLINE", "win-c: {c}");
@@ -109,11 +109,11 @@ pub(crate) async fn patch_now(
     stage.audience.seen(&format!("srv-a: {}", steps.join(" → ")));
     stage
         .audience
-        .seen(&format!("live by subscription: {}", seen.into_iter().collect::<Vec<_>>().join(", ")));
+        .seen(&format!("live by subscription: {}", live.into_iter().collect::<Vec<_>>().join(", ")));
 
     ensure!(fleet.root.version_of("pfdemo")?.as_deref() == Some("1.1"), "dpkg must know pfdemo 1.1");
-    let state = patch_state(people, &fleet.server_a, &catalogue.pfdemo).await?;
-    ensure!(state["state"] == "INSTALLED" && state["status"] == "INSTALLED", "after the scan: {state}");
+    let shown = patch_state(people, &fleet.server_a, &catalogue.pfdemo).await?;
+    ensure!(shown["state"] == "INSTALLED" && shown["status"] == "INSTALLED", "after the scan: {shown}");
     stage.audience.seen("dpkg says pfdemo 1.1, and a scan after the install says Installed");
     Ok(fleet)
 }
@@ -127,13 +127,8 @@ pub(crate) async fn fail_honestly(
     let approve = json!({ "patchId": catalogue.pfbad, "customerId": people.contoso });
     let approved = people.carol.mutate("approvePatch", approve, "").await?;
     people.carol.settle(&approved).await?;
-    // Scheduling hears of the approval by message; until then the device would have nothing to do.
-    let deployment = until("the approval to reach scheduling", async || {
-        let deployment = deploy(people, "Patch the bad one", &[&fleet.server_a]).await?;
-        let (ended, _) = watch(people, &deployment, &fleet.server_a).await?;
-        Ok((ended["run"]["state"] != "NOTHING_TO_DO").then_some(ended))
-    })
-    .await?;
+    let deployment = deploy(people, "Patch the bad one", &[&fleet.server_a]).await?;
+    let (deployment, _) = watch(people, &deployment, &fleet.server_a).await?;
     let job = job_of(&deployment, &fleet.server_a)?;
     ensure!(
         deployment["run"]["state"] == "COMPLETED_WITH_FAILURES" && job["state"] == "FAILED",
@@ -141,8 +136,8 @@ pub(crate) async fn fail_honestly(
     );
     ensure!(job["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "a failure has a reason: {job}");
     stage.audience.seen(&format!("pfbad: FAILED ({})", job["reasonCode"]));
-    let state = patch_state(people, &fleet.server_a, &catalogue.pfbad).await?;
-    ensure!(state["state"] == "FAILED" && state["reason"].is_string(), "shown as failed: {state}");
+    let shown = patch_state(people, &fleet.server_a, &catalogue.pfbad).await?;
+    ensure!(shown["state"] == "FAILED" && shown["reason"].is_string(), "shown as failed: {shown}");
 
     let alerts = until("the critical alert", async || {
         let data = people
