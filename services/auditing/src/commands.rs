@@ -181,6 +181,7 @@ fn record(row: RecordRow) -> Result<AuditRecord, StoreError> {
         what: format!("auditing.record {} holds no event: {error}", row.seq),
     })?;
     Ok(AuditRecord {
+        trace_id: event.traceparent.as_deref().and_then(trace_id),
         position: event.seq,
         event_id: event.event_id,
         event_type: event.event_type,
@@ -193,4 +194,9 @@ fn record(row: RecordRow) -> Result<AuditRecord, StoreError> {
         payload: event.payload,
         leaf_hash: row.leaf_hash,
     })
+}
+
+/// The second field of `traceparent`: `00-<trace>-<span>-<flags>`.
+fn trace_id(traceparent: &str) -> Option<String> {
+    traceparent.split('-').nth(1).map(ToOwned::to_owned)
 }

@@ -58,6 +58,9 @@ pub struct AuditRecord {
     pub actor: Actor,
     /// The request all of it follows from.
     pub correlation_id: CorrelationId,
+    /// The trace of the request (W3C Trace Context, 32 hex digits), through every service and the agent.
+    #[serde(default)]
+    pub trace_id: Option<String>,
     /// The fact itself.
     pub payload: serde_json::Value,
     /// RFC 6962 leaf hash of the event's canonical envelope, lowercase hex.

@@ -4,6 +4,7 @@ use super::{Stage, people::People};
 use crate::wait::until;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const TRAIL: &str = "query($types: [String!]) { auditTrail(filter: { eventTypes: $types }, first: 50) { nodes { \
                      position eventType recordedAt actor { kind id } payload leafHash } } }";
@@ -53,5 +54,32 @@ pub(crate) async fn read(stage: &Stage<'_>, people: &People) -> Result<Vec<Value
         verified.is_some() && verified < installed,
         "installed only after the scan: {verified:?} {installed:?}"
     );
+    one_trace(stage, people).await?;
     Ok(trail)
+}
+
+/// From the mutation through every service, the message, the job and the agent's reports: one trace.
+async fn one_trace(stage: &Stage<'_>, people: &People) -> Result<()> {
+    let document = "query($filter: AuditFilter) { auditTrail(filter: $filter, first: 100) { nodes { eventType \
+                    correlationId traceId } } }";
+    let read = async |filter: Value| {
+        let data = people.paula.query(document, json!({ "filter": filter })).await?;
+        Ok::<_, anyhow::Error>(data["auditTrail"]["nodes"].as_array().cloned().unwrap_or_default())
+    };
+    let planned = read(json!({ "eventTypes": ["scheduling.DeploymentPlanned"] })).await?;
+    let planned = planned.last().context("the first deployment")?;
+    let records = read(json!({ "correlationId": planned["correlationId"] })).await?;
+    let types: BTreeSet<_> = records.iter().filter_map(|record| record["eventType"].as_str()).collect();
+    for wanted in [
+        "devices.JobReported",
+        "devices.ScanCompleted",
+        "scheduling.DeviceJobSucceeded",
+        "alerts.AlertRaised",
+    ] {
+        ensure!(types.contains(wanted), "{wanted} must follow from the deployment: {types:?}");
+    }
+    let traces: BTreeSet<_> = records.iter().map(|record| record["traceId"].to_string()).collect();
+    ensure!(traces.len() == 1 && planned["traceId"].is_string(), "one trace for all of it: {records:?}");
+    stage.audience.seen(&format!("{} events from mutation to proof carry one trace id", records.len()));
+    Ok(())
 }
