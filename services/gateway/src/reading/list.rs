@@ -1,0 +1,59 @@
+//! Lists that GraphQL pages through: one statement for all parents that a query meets at once.
+
+use sqlx::FromRow;
+use sqlx::postgres::PgRow;
+use std::marker::PhantomData;
+
+/// A row of a view.
+pub(crate) trait Row: for<'r> FromRow<'r, PgRow> + Clone + Send + Sync + Unpin + 'static {}
+impl<T: for<'r> FromRow<'r, PgRow> + Clone + Send + Sync + Unpin + 'static> Row for T {}
+
+/// A row that can be looked up by an id.
+pub(crate) trait ById: Row {
+    /// Takes `$1 uuid[]`; answers with `key uuid` and the row's columns.
+    const BY_IDS: &'static str;
+}
+
+/// Rows below a parent, in the order of the log or against it. Made by `list!`.
+pub(crate) struct List<T> {
+    /// Unique: part of every cursor, so that a cursor of one list is none of another.
+    pub(crate) name: &'static str,
+    /// Takes parents, filter, key to start after, limit; answers with `parent`, `seq` and the row's columns.
+    pub(crate) page: &'static str,
+    /// Takes parents and filter; answers with `parent` and `total`.
+    pub(crate) count: &'static str,
+    pub(crate) row: PhantomData<fn() -> T>,
+}
+
+/// Declares a list: `$2` is the filter; `newest` lists start with what was written last.
+macro_rules! list {
+    (@after oldest) => { " > " };
+    (@after newest) => { " < " };
+    (@order oldest) => { "" };
+    (@order newest) => { " desc" };
+    (@only) => { " and $2::text[] is null" };
+    (@only $only:literal) => { concat!(" and ($2::text[] is null or ", $only, " = any($2))") };
+    (
+        $(#[$doc:meta])*
+        $name:ident: $row:ty, $columns:ident from $from:literal
+        where $condition:literal $(only $only:literal)?, $first:ident first by $seq:literal
+    ) => {
+        $(#[$doc])*
+        pub(crate) static $name: $crate::reading::list::List<$row> = $crate::reading::list::List {
+            name: stringify!($name),
+            page: concat!(
+                "select p.parent, l.* from unnest($1::uuid[]) as p (parent) cross join lateral (select ",
+                $columns!(), " from ", $from, " where ", $condition, $crate::reading::list::list!(@only $($only)?),
+                " and ($3::bigint is null or ", $seq, $crate::reading::list::list!(@after $first), "$3)",
+                " order by ", $seq, $crate::reading::list::list!(@order $first), " limit $4) l",
+                " order by l.seq", $crate::reading::list::list!(@order $first),
+            ),
+            count: concat!(
+                "select p.parent, (select count(*) from ", $from, " where ", $condition,
+                $crate::reading::list::list!(@only $($only)?), ") as total from unnest($1::uuid[]) as p (parent)",
+            ),
+            row: std::marker::PhantomData,
+        };
+    };
+}
+pub(crate) use list;

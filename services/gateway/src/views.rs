@@ -1,0 +1,115 @@
+//! The read models: one follower takes every event of every service into the tables of the schema `views`.
+//!
+//! Each subject has one file with its row, the lists it appears in, and what each event does to it.
+
+pub(crate) mod alert;
+pub(crate) mod approval;
+pub(crate) mod customer;
+pub(crate) mod deployment;
+pub(crate) mod device;
+pub(crate) mod device_job;
+pub(crate) mod device_patch;
+pub(crate) mod feed;
+pub(crate) mod partner;
+pub(crate) mod patch;
+pub(crate) mod rule;
+pub(crate) mod scan_job;
+pub(crate) mod user;
+pub(crate) mod webhook;
+pub(crate) mod whitelist;
+
+use contracts::{alerts, approvals, devices, feeds, scheduling, tenancy};
+use eventstore::{Projection, StoreError, Tx};
+use kernel::{Envelope, EventData};
+use uuid::Uuid;
+
+/// The name of the follower, and of its cursor.
+pub(crate) const NAME: &str = "views";
+
+/// The projection that keeps all views, so that each answer reflects one position of the log.
+pub struct Views;
+
+#[async_trait::async_trait]
+impl Projection for Views {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn apply(&self, tx: &mut Tx, event: &Envelope) -> Result<(), StoreError> {
+        let entry = Entry::of(event);
+        if let Some(fact) = read::<tenancy::PartnerEvent>(event)? {
+            partner::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<tenancy::CustomerEvent>(event)? {
+            customer::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<tenancy::UserEvent>(event)? {
+            user::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<feeds::FeedEvent>(event)? {
+            feed::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<feeds::PatchEvent>(event)? {
+            patch::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<devices::DeviceEvent>(event)? {
+            device::apply(tx, entry, &fact).await?;
+            device_patch::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<approvals::WhitelistEvent>(event)? {
+            whitelist::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<approvals::RuleEvent>(event)? {
+            rule::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<approvals::ApprovalEvent>(event)? {
+            approval::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<scheduling::ScanJobEvent>(event)? {
+            scan_job::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<scheduling::DeploymentEvent>(event)? {
+            deployment::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<scheduling::RunEvent>(event)? {
+            deployment::apply_run(tx, entry, fact).await
+        } else if let Some(fact) = read::<scheduling::DeviceJobEvent>(event)? {
+            device_patch::apply_job(tx, entry, &fact).await?;
+            device_job::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<alerts::AlertEvent>(event)? {
+            alert::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<alerts::WebhookEvent>(event)? {
+            webhook::apply(tx, entry, fact).await
+        } else if let Some(fact) = read::<alerts::DeliveryEvent>(event)? {
+            webhook::apply_delivery(tx, entry, fact).await
+        } else {
+            // Enrolment tokens, refused attempts and reads of the trail are for the auditors.
+            Ok(())
+        }
+    }
+}
+
+/// A fact of `E`, if the event is one. One of ours that cannot be read stops the projection.
+fn read<E: EventData>(event: &Envelope) -> Result<Option<E>, StoreError> {
+    if E::owns(&event.event_type) { Ok(Some(event.read()?)) } else { Ok(None) }
+}
+
+/// What the rows take from an event beside the fact itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) seq: i64,
+    pub(crate) stream_id: Uuid,
+    pub(crate) partner_id: Uuid,
+    pub(crate) customer_id: Option<Uuid>,
+    /// By the clock of whoever saw it.
+    pub(crate) occurred_at: chrono::DateTime<chrono::Utc>,
+    /// By the database's clock.
+    pub(crate) recorded_at: chrono::DateTime<chrono::Utc>,
+}
+
+impl Entry {
+    fn of(event: &Envelope) -> Self {
+        Self {
+            seq: event.seq.0,
+            stream_id: event.stream_id.0,
+            partner_id: event.tenant.partner_id.0,
+            customer_id: event.tenant.customer_id.map(|id| id.0),
+            occurred_at: event.occurred_at,
+            recorded_at: event.recorded_at,
+        }
+    }
+}
+
+/// A number that GraphQL shows as `Int`; what does not fit is shown as the largest.
+pub(crate) fn int(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(if number < 0 { i32::MIN } else { i32::MAX })
+}

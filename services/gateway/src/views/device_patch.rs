@@ -1,0 +1,191 @@
+//! What is known of each patch on each device.
+//!
+//! ```text
+//! MISSING ─job─▶ DOWNLOADING ▶ INSTALLING ▶ PENDING_REBOOT ▶ VERIFYING ─a scan sees it─▶ INSTALLED
+//!    ▲                                          └── FAILED ──a scan sees it─────────────────┘
+//!    └── a scan misses it again ─────────────────────────────────────────────────────────── ┘
+//! ```
+//! Only a scan makes a patch INSTALLED, so what a job says later does not change it any more.
+
+use crate::reading::list::list;
+use crate::views::Entry;
+use crate::words::DevicePatchState;
+use chrono::{DateTime, Utc};
+use contracts::devices::{
+    DeviceEvent, MissingPackage, PatchFoundInstalled, PatchFoundMissing, PatchNoLongerApplicable,
+};
+use contracts::scheduling::{
+    DeviceJobEvent, DeviceJobFailed, DeviceJobQueued, DeviceJobTimedOut, DownloadInitiated, InstallStarted,
+    RebootRequired, VerificationStarted,
+};
+use eventstore::{StoreError, Tx};
+use kernel::JobId;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+/// A patch on a device as GraphQL shows it.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct DevicePatchRow {
+    pub(crate) device_id: Uuid,
+    pub(crate) patch_id: Uuid,
+    pub(crate) state: DevicePatchState,
+    pub(crate) reason: Option<String>,
+    pub(crate) packages: Json<Vec<MissingPackage>>,
+    pub(crate) job_id: Option<Uuid>,
+    pub(crate) since: DateTime<Utc>,
+}
+
+macro_rules! columns {
+    () => {
+        "t.device_id,
+         t.patch_id,
+         case when t.state = 'MISSING' and a.state = 'APPROVED' then 'APPROVED_WAITING' else t.state end as state,
+         t.reason, t.packages, t.job_id, t.since, t.seq"
+    };
+}
+
+list! {
+    /// What keeps a device from being compliant: applicable and not installed.
+    MISSING_OF_DEVICE: DevicePatchRow,
+    columns from "views.device_patch t left join views.approval a on a.customer_id = t.customer_id and a.patch_id = t.patch_id"
+    where "t.device_id = p.parent and t.state <> 'INSTALLED'", oldest first by "t.seq"
+}
+
+list! {
+    /// All that is known of a device's patches, filtered by state.
+    PATCHES_OF_DEVICE: DevicePatchRow,
+    columns from "views.device_patch t left join views.approval a on a.customer_id = t.customer_id and a.patch_id = t.patch_id"
+    where "t.device_id = p.parent" only "t.state", oldest first by "t.seq"
+}
+
+pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: DeviceEvent) -> Result<(), StoreError> {
+    match fact {
+        DeviceEvent::PatchFoundMissing(PatchFoundMissing { device_id, patch_id, packages }) => {
+            let found = (device_id.0, patch_id.0, DevicePatchState::Missing);
+            seen(tx, entry, found, Some(packages)).await
+        }
+        DeviceEvent::PatchFoundInstalled(PatchFoundInstalled { device_id, patch_id, job_id: _ }) => {
+            seen(tx, entry, (device_id.0, patch_id.0, DevicePatchState::Installed), None).await
+        }
+        DeviceEvent::PatchNoLongerApplicable(PatchNoLongerApplicable { device_id, patch_id, reason: _ }) => {
+            sqlx::query("delete from views.device_patch where device_id = $1 and patch_id = $2")
+                .bind(device_id.0)
+                .bind(patch_id.0)
+                .execute(&mut **tx)
+                .await?;
+            Ok(())
+        }
+        DeviceEvent::AgentEnrolled(_)
+        | DeviceEvent::DeviceCameOnline(_)
+        | DeviceEvent::DeviceWentOffline(_)
+        | DeviceEvent::ScanCompleted(_)
+        | DeviceEvent::ScanFailed(_)
+        | DeviceEvent::AvailableUpdatesChanged(_)
+        | DeviceEvent::JobDelivered(_)
+        | DeviceEvent::JobReported(_) => Ok(()),
+    }
+}
+
+/// What a scan saw replaces what was known.
+async fn seen(
+    tx: &mut Tx,
+    entry: Entry,
+    (device_id, patch_id, state): (Uuid, Uuid, DevicePatchState),
+    packages: Option<Vec<MissingPackage>>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into views.device_patch (device_id, patch_id, partner_id, customer_id, state, packages, since, seq)
+         values ($1, $2, $3, $4, $5, coalesce($6, '[]'), $7, $8)
+         on conflict (device_id, patch_id) do update
+            set state = excluded.state,
+                reason = null,
+                packages = coalesce($6, views.device_patch.packages),
+                since = excluded.since",
+    )
+    .bind(device_id)
+    .bind(patch_id)
+    .bind(entry.partner_id)
+    .bind(entry.customer_id)
+    .bind(state)
+    .bind(packages.map(Json))
+    .bind(entry.recorded_at)
+    .bind(entry.seq)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn apply_job(tx: &mut Tx, entry: Entry, fact: &DeviceJobEvent) -> Result<(), StoreError> {
+    match fact {
+        DeviceJobEvent::DeviceJobQueued(DeviceJobQueued { job_id, device_id, patches, .. }) => {
+            let patch_ids: Vec<Uuid> = patches.iter().map(|order| order.patch_id.0).collect();
+            // A new attempt: what the last one failed on is history.
+            sqlx::query(
+                "update views.device_patch
+                    set job_id = $3,
+                        since = case when state = 'FAILED' then $4 else since end,
+                        reason = null,
+                        state = case when state = 'FAILED' then 'MISSING' else state end
+                  where device_id = $1 and patch_id = any($2) and state <> 'INSTALLED'",
+            )
+            .bind(device_id.0)
+            .bind(patch_ids)
+            .bind(job_id.0)
+            .bind(entry.recorded_at)
+            .execute(&mut **tx)
+            .await?;
+            Ok(())
+        }
+        DeviceJobEvent::DownloadInitiated(DownloadInitiated { job_id, .. }) => {
+            step(tx, entry, *job_id, DevicePatchState::Downloading, None).await
+        }
+        DeviceJobEvent::InstallStarted(InstallStarted { job_id, .. }) => {
+            step(tx, entry, *job_id, DevicePatchState::Installing, None).await
+        }
+        DeviceJobEvent::RebootRequired(RebootRequired { job_id, .. }) => {
+            step(tx, entry, *job_id, DevicePatchState::PendingReboot, None).await
+        }
+        DeviceJobEvent::VerificationStarted(VerificationStarted { job_id, .. }) => {
+            step(tx, entry, *job_id, DevicePatchState::Verifying, None).await
+        }
+        DeviceJobEvent::DeviceJobFailed(DeviceJobFailed { job_id, reason, .. }) => {
+            step(tx, entry, *job_id, DevicePatchState::Failed, Some(reason)).await
+        }
+        DeviceJobEvent::DeviceJobTimedOut(DeviceJobTimedOut { job_id, stage, .. }) => {
+            let reason = format!("no word from the agent while {stage}");
+            step(tx, entry, *job_id, DevicePatchState::Failed, Some(&reason)).await
+        }
+        DeviceJobEvent::DeviceJobSkipped(_)
+        | DeviceJobEvent::DeviceJobDispatched(_)
+        | DeviceJobEvent::DeviceJobAcknowledged(_)
+        | DeviceJobEvent::DeviceJobSucceeded(_)
+        | DeviceJobEvent::DeviceJobLateResultRecorded(_) => Ok(()),
+    }
+}
+
+/// What a job says of the patches that no scan has seen yet.
+async fn step(
+    tx: &mut Tx,
+    entry: Entry,
+    job_id: JobId,
+    state: DevicePatchState,
+    reason: Option<&str>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update views.device_patch
+            set state = $3,
+                reason = $4,
+                since = $5
+          where job_id = $1
+            and device_id = (select device_id from views.device_job where job_id = $1)
+            and state <> $2",
+    )
+    .bind(job_id.0)
+    .bind(DevicePatchState::Installed)
+    .bind(state)
+    .bind(reason)
+    .bind(entry.recorded_at)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! The closed sets of words in the views and in the schema: one enum each, in the database as in GraphQL.
+
+use async_graphql::Enum;
+
+macro_rules! words {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident),+ $(,)? })+) => {$(
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Enum, sqlx::Type)]
+        #[sqlx(type_name = "text", rename_all = "SCREAMING_SNAKE_CASE")]
+        $(#[$meta])*
+        pub(crate) enum $name {
+            $($(#[$doc])* $variant,)+
+        }
+    )+};
+}
+
+words! {
+    /// A named set of permissions.
+    #[graphql(remote = "contracts::permissions::Role")]
+    Role {
+        PlatformOperator, PartnerAdmin, PartnerOperator, PartnerViewer,
+        CustomerAdmin, CustomerApprover, CustomerAuditor,
+    }
+    /// What an agent runs on.
+    #[graphql(remote = "contracts::DevicePlatform")]
+    DevicePlatform { Windows, Linux }
+    /// One scale for all vendors' words.
+    #[graphql(remote = "contracts::Severity")]
+    Severity { Unknown, None, Low, Medium, High, Critical }
+    /// Kind of update.
+    #[graphql(remote = "contracts::Classification")]
+    Classification { Security, Critical, Feature, Driver, Firmware, Definition, ServicePack, Other }
+    /// What the vendor says about restarting.
+    #[graphql(remote = "contracts::RebootBehaviour")]
+    RebootBehaviour { Never, Maybe, Always, Unknown }
+    /// When to restart.
+    #[graphql(remote = "contracts::scheduling::RebootPolicy")]
+    RebootPolicy { Never, IfRequired }
+    /// What an agent is allowed to do on its device.
+    #[graphql(remote = "contracts::devices::AgentMode")]
+    AgentMode { Full, ScanOnly }
+    /// How old a device's last scan is.
+    ScanFreshness {
+        NeverScanned,
+        Current,
+        /// Older than 30 days.
+        Stale,
+    }
+    /// Why a scan was asked for.
+    #[graphql(remote = "contracts::scheduling::ScanReason")]
+    ScanReason { Enrolled, OnDemand }
+    /// How far a scan job is.
+    ScanJobState { Requested, Initiated, Completed, Failed }
+    /// Where a patch stands in the catalogue.
+    PatchState { Published, Superseded, Withdrawn }
+    /// The three statuses people see.
+    PatchStatus { InProgress, Installed, Failed }
+    /// Where a patch stands on a device.
+    DevicePatchState {
+        Missing,
+        /// Missing and approved.
+        ApprovedWaiting,
+        Downloading,
+        Installing,
+        PendingReboot,
+        Verifying,
+        /// Seen by a scan.
+        Installed,
+        /// Still missing; the reason says why.
+        Failed,
+    }
+    /// Who stands behind a feed.
+    #[graphql(remote = "contracts::feeds::FeedKind")]
+    FeedKind { OsVendor, PackageProvider, Partner }
+    /// How a feed's documents are written.
+    #[graphql(remote = "contracts::feeds::FeedFormat")]
+    FeedFormat { DebianDsaList, DebianTracker, MsrcCvrf }
+    /// Where an approval stands.
+    ApprovalState {
+        Pending,
+        Approved,
+        Rejected,
+        /// The patch was superseded or withdrawn.
+        Lapsed,
+    }
+    /// By what a patch was approved.
+    ApprovalMode {
+        /// By a person.
+        Manual,
+        /// By a rule.
+        Auto,
+    }
+    /// Why a rule did not approve a patch.
+    #[graphql(remote = "contracts::approvals::RefusalReason")]
+    RefusalReason { PlatformNotEligible, NotWhitelisted, SeverityNotChosen, NotInstallable }
+    /// What a whitelist entry lets through.
+    WhitelistKind {
+        /// One patch, by the vendor's id.
+        VendorPatchId,
+        /// Every patch whose name or OS version contains the text, ignoring case.
+        Product,
+        /// Every patch of the classification.
+        Classification,
+    }
+    /// Where a run stands.
+    RunState {
+        Running,
+        Completed,
+        CompletedWithFailures,
+        /// No device took part.
+        NothingToDo,
+    }
+    /// Where a device job stands.
+    DeviceJobState {
+        Queued,
+        /// The agent fetched it.
+        Dispatched,
+        /// The agent will do it.
+        Acknowledged,
+        Downloading,
+        Installing,
+        PendingReboot,
+        /// The package manager is done; only a scan can say that it worked.
+        Verifying,
+        Succeeded,
+        Failed,
+        Skipped,
+        TimedOut,
+    }
+    /// The condition an alert is about.
+    #[graphql(remote = "contracts::alerts::AlertType")]
+    AlertType {
+        Initiate, Search, DownloadInitiated, InstallComplete, PatchFailed, PendingReboot, FeedSyncFailed,
+        WebhookDisabled,
+    }
+    /// How much an alert matters.
+    #[graphql(remote = "contracts::alerts::AlertSeverity")]
+    AlertSeverity { Info, Warning, Critical }
+    /// Where an alert stands.
+    AlertState { Open, Acknowledged, Resolved }
+    /// Whether a webhook gets anything.
+    WebhookState { Active, Disabled }
+    /// How the delivery of one event to one webhook goes.
+    DeliveryState { Delivered, Retrying, DeadLettered }
+    /// What kind of originator an event has.
+    #[graphql(remote = "kernel::ActorKind")]
+    ActorKind { User, Agent, Rule, System }
+}
+
+/// The name of a word, as the database and GraphQL write it.
+pub(crate) fn name<E: async_graphql::resolver_utils::EnumType>(word: E) -> &'static str {
+    E::items().iter().find(|item| item.value == word).map_or("", |item| item.name)
+}
