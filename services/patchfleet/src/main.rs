@@ -1,1 +1,78 @@
-fn main() {}
+//! The one program: starts any of the services, and brings the database up to date.
+
+mod backbone;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use runtime::{Settings, telemetry};
+use secrecy::ExposeSecret;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Patch management for many customers, every step of it a fact that can be proven.
+///
+/// Settings come from a TOML file (--config) and from the environment: PATCHFLEET__SECTION__KEY sets a key,
+/// for example PATCHFLEET__DATABASE__URL. `patchfleet settings` lists every key with its default.
+#[derive(Parser)]
+#[command(name = "patchfleet", version)]
+struct Arguments {
+    /// TOML file with settings.
+    #[arg(long, global = true, env = "PATCHFLEET_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start services: `all`, or any of their names.
+    ///
+    /// One process may run all of them, or each its own; they meet at the database and the broker only.
+    /// SIGTERM and Ctrl-C stop them in good order.
+    Serve {
+        /// `all`, or backbone, tenancy, feeds, devices, approvals, scheduling, alerts, auditing, gateway.
+        #[arg(required = true)]
+        services: Vec<String>,
+    },
+    /// Bring the database's schema up to date.
+    ///
+    /// Signs in with database.migration_url (or database.url), which must be allowed to create roles and schemas.
+    Migrate,
+    /// List every setting with its default and meaning.
+    Settings,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Fails only if somebody installed a provider before: then there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("patchfleet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Command::Settings = arguments.command {
+        return serve::print_settings();
+    }
+    let settings = Settings::load(arguments.config.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let _telemetry = telemetry::init(&settings.telemetry, "patchfleet")?;
+        match &arguments.command {
+            Command::Serve { services } => serve::serve(&settings, services).await,
+            Command::Migrate => migrate(&settings).await,
+            Command::Settings => Ok(()),
+        }
+    })
+}
+
+async fn migrate(settings: &Settings) -> anyhow::Result<()> {
+    let url = settings.database.migration_url.as_ref().unwrap_or(&settings.database.url);
+    let count = eventstore::migrate(url.expose_secret()).await?;
+    tracing::info!(migrations = count, "the database is up to date");
+    Ok(())
+}
