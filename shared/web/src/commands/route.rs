@@ -3,12 +3,13 @@
 use super::{Request, path};
 use crate::ApiError;
 use access::{Caller, InternalAuth, TokenError, jwt};
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use contracts::{Accepted, Command};
 use kernel::Cause;
 use runtime::{Clock, telemetry};
+use serde_json::Value;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -62,7 +63,7 @@ impl Commands {
             let (commands, state, handler) = (commands.clone(), state.clone(), handler.clone());
             async move {
                 let caller = commands.caller::<C>(&request)?;
-                let (context, command) = read::<C>(caller, &body)?;
+                let (context, command) = read::<C>(&caller, &body)?;
                 (commands.ready)().await?;
                 let accepted = handler(state, context, command).await?;
                 Ok::<_, ApiError>(HttpResponse::Ok().json(accepted))
@@ -79,9 +80,14 @@ impl Commands {
     }
 }
 
-fn read<C: Command>(caller: Caller, body: &[u8]) -> Result<(CommandContext, C), ApiError> {
-    let request: Request<C> = serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request("web.body_malformed", error.to_string()))?;
+fn read<C: Command>(caller: &Caller, body: &[u8]) -> Result<(CommandContext, C), ApiError> {
+    let malformed = |error: serde_json::Error| ApiError::bad_request("web.body_malformed", error.to_string());
+    let request: Request<C> = serde_json::from_slice(body).map_err(malformed)?;
+    // Read twice: a `Value` alone would let a key that is there twice pass.
+    if let Some(place) = unstorable(&serde_json::from_slice(body).map_err(malformed)?) {
+        let message = format!("{place} holds the character U+0000, which cannot be stored");
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "web.text_invalid", message));
+    }
     let cause = Cause {
         command_id: request.command_id,
         correlation_id: request.correlation_id,
@@ -89,5 +95,45 @@ fn read<C: Command>(caller: Caller, body: &[u8]) -> Result<(CommandContext, C), 
         actor: caller.actor(),
         traceparent: telemetry::current_traceparent(),
     };
-    Ok((CommandContext { caller, cause }, request.command))
+    Ok((CommandContext { caller: caller.clone(), cause }, request.command))
+}
+
+/// Where in `value` the first text stands that PostgreSQL keeps neither as text nor as `jsonb`.
+fn unstorable(value: &Value) -> Option<String> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(at, item)| unstorable(item).map(|below| format!("[{at}]{}", joined(&below)))),
+        Value::Object(fields) => fields.iter().find_map(|(key, item)| {
+            let below = if key.contains('\0') { Some(String::new()) } else { unstorable(item) };
+            below.map(|below| format!("{}{}", key.escape_debug(), joined(&below)))
+        }),
+    }
+}
+
+/// What follows a field's name: `.comment`, `[2]`, or nothing.
+fn joined(below: &str) -> String {
+    if below.is_empty() || below.starts_with('[') { below.to_owned() } else { format!(".{below}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unstorable;
+    use serde_json::json;
+
+    #[test]
+    fn the_place_of_a_text_is_told_as_one_would_write_it() {
+        for (value, place) in [
+            (json!({"command": {"comment": "a\0"}}), "command.comment"),
+            (json!({"command": {"tags": ["a", ["b", "\0"]]}}), "command.tags[1][1]"),
+            (json!({"command": {"patterns": [{"product": "\0"}]}}), "command.patterns[0].product"),
+            (json!({"command": {"labels": {"a\0": "b"}}}), "command.labels.a\\0"),
+        ] {
+            assert_eq!(unstorable(&value).as_deref(), Some(place));
+        }
+        assert_eq!(unstorable(&json!({"a": [1, null, true, "\\u0000", "\u{1}"], "": {}})), None);
+    }
 }

@@ -220,3 +220,24 @@ async fn a_body_with_anything_unknown_is_refused_by_name() {
         assert!(problem["title"].as_str().unwrap().contains(named), "{problem}");
     }
 }
+
+#[tokio::test]
+async fn a_text_that_the_database_cannot_keep_is_refused_by_its_place() {
+    let tenancy = Tenancy::start();
+    let body = |name: &str| BODY.replace("acme", name);
+    for name in [r"\u0000", r"acme\u0000", r"\\\u0000"] {
+        let (status, problem) =
+            tenancy.post(Some(assertion(Service::Tenancy, &operator())), &body(name)).await;
+        assert_eq!((status, problem["code"].as_str()), (422, Some("web.text_invalid")), "{name}");
+        assert!(problem["title"].as_str().unwrap().contains("command.name"), "{problem}");
+    }
+    let failure = send(&tenancy.client(), "ac\0me").await.unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.status), ("web.text_invalid", 422));
+    assert!(tenancy.seen.lock().unwrap().is_empty());
+    // A backslash and five characters, and everything else that people write.
+    for name in [r"\\u0000", r"\u0001", "line\\nline", "ä𝄞\u{ffff}"] {
+        let (status, problem) =
+            tenancy.post(Some(assertion(Service::Tenancy, &operator())), &body(name)).await;
+        assert_eq!(status, 200, "{name}: {problem}");
+    }
+}
