@@ -81,8 +81,12 @@ pub(crate) async fn keep(tx: &mut Tx, patches: &[PatchFacts]) -> Result<(), Stor
     let facts: Vec<Json<&PatchFacts>> = patches.iter().map(Json).collect();
     sqlx::query(
         "insert into feeds.patch (patch_id, feed_id, vendor_patch_id, state, facts)
-         select (f ->> 'patch_id')::uuid, (f ->> 'feed_id')::uuid, f ->> 'vendor_patch_id', 'published', f
-           from unnest($1::jsonb[]) as f
+         select (patch.facts ->> 'patch_id')::uuid,
+                (patch.facts ->> 'feed_id')::uuid,
+                patch.facts ->> 'vendor_patch_id',
+                'published',
+                patch.facts
+           from unnest($1::jsonb[]) as patch (facts)
          on conflict (patch_id) do update
             set vendor_patch_id = excluded.vendor_patch_id,
                 facts = excluded.facts",
@@ -93,9 +97,9 @@ pub(crate) async fn keep(tx: &mut Tx, patches: &[PatchFacts]) -> Result<(), Stor
     sqlx::query("delete from feeds.edge where patch_id = any($1)").bind(ids).execute(&mut **tx).await?;
     sqlx::query(
         "insert into feeds.edge (patch_id, supersedes)
-         select distinct (f ->> 'patch_id')::uuid, older
-           from unnest($1::jsonb[]) as f
-          cross join lateral jsonb_array_elements_text(f -> 'supersedes') as older",
+         select distinct (patch.facts ->> 'patch_id')::uuid, older.vendor_patch_id
+           from unnest($1::jsonb[]) as patch (facts)
+          cross join lateral jsonb_array_elements_text(patch.facts -> 'supersedes') as older (vendor_patch_id)",
     )
     .bind(&facts)
     .execute(&mut **tx)

@@ -153,13 +153,13 @@ async fn differing(tx: &mut Tx, page: &[Uuid]) -> Result<Vec<(PatchId, String)>,
            from feeds.patch p
           cross join lateral (
             select r.vendor_severity
-              from jsonb_array_elements(p.facts -> 'targets') as target
-             cross join jsonb_array_elements_text(p.facts -> 'cves') as cve
+              from jsonb_array_elements(p.facts -> 'targets') as target (fix)
+             cross join jsonb_array_elements_text(p.facts -> 'cves') as closes (cve)
               join feeds.rating r
-                on r.source = target ->> 'source'
-               and r.cve = cve
-               and r.os_version = target -> 'os' ->> 'version'
-             where target -> 'os' ->> 'id' = 'debian'
+                on r.source = target.fix ->> 'source'
+               and r.cve = closes.cve
+               and r.os_version = target.fix -> 'os' ->> 'version'
+             where target.fix -> 'os' ->> 'id' = 'debian'
              order by r.rank desc, r.vendor_severity
              limit 1
           ) as highest
