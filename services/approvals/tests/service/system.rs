@@ -105,21 +105,6 @@ impl System {
         self.client.send(caller, command, command_id, id::<CorrelationId>()).await
     }
 
-    /// Sends the same command again as long as the service says that this may help.
-    pub(crate) async fn insists<C: Command + Clone>(
-        &self,
-        caller: &Caller,
-        command: C,
-    ) -> Result<Accepted<C::Answer>, CommandFailure> {
-        let command_id = id();
-        loop {
-            match self.send_as(caller, command.clone(), command_id).await {
-                Err(failure) if failure.retryable => {}
-                answer => return answer,
-            }
-        }
-    }
-
     /// A whitelist entry, recorded by the customer's admin.
     pub(crate) async fn whitelists(&self, tenant: Tenant, pattern: WhitelistPattern) {
         let customer_id = tenant.customer_id.unwrap();

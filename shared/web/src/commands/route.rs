@@ -13,6 +13,22 @@ use serde_json::Value;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// What a use case says when others wrote the same stream meanwhile and its transaction is void.
+const BUSY: &str = "store.busy";
+
+/// Before each further attempt at a command that met other writers: one of them wins every round, and the sum stays far
+/// below the client's patience.
+const PAUSES: [Duration; 7] = [
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+    Duration::from_millis(40),
+    Duration::from_millis(80),
+    Duration::from_millis(160),
+    Duration::from_millis(320),
+];
 
 /// Who is calling, and what the events will say about why they happened.
 #[derive(Debug, Clone)]
@@ -50,7 +66,8 @@ impl Commands {
         Self { ready: Arc::new(move || Box::pin(ready())), ..self }
     }
 
-    /// The route of the command `C`, answered by `handler(state, context, command)`.
+    /// The route of the command `C`, answered by `handler(state, context, command)`, which is asked again while the
+    /// store is busy.
     pub fn route<S, C, F, Fut>(&self, state: &S, handler: F) -> Resource
     where
         S: Clone + 'static,
@@ -65,8 +82,16 @@ impl Commands {
                 let caller = commands.caller::<C>(&request)?;
                 let (context, command) = read::<C>(&caller, &body)?;
                 (commands.ready)().await?;
-                let accepted = handler(state, context, command).await?;
-                Ok::<_, ApiError>(HttpResponse::Ok().json(accepted))
+                let mut outcome = handler(state.clone(), context, command).await;
+                for pause in PAUSES {
+                    if !outcome.as_ref().is_err_and(|error| error.code == BUSY) {
+                        break;
+                    }
+                    tokio::time::sleep(pause).await;
+                    let (context, command) = read::<C>(&caller, &body)?;
+                    outcome = handler(state.clone(), context, command).await;
+                }
+                Ok::<_, ApiError>(HttpResponse::Ok().json(outcome?))
             }
         }))
     }

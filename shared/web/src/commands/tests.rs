@@ -41,15 +41,25 @@ fn auth() -> InternalAuth {
     InternalAuth::new(&Internal::default())
 }
 
+fn busy() -> ApiError {
+    ApiError::unavailable("store.busy", std::io::Error::other("others wrote the stream meanwhile"))
+}
+
 async fn register(
     seen: Seen,
     context: CommandContext,
     command: RegisterPartner,
 ) -> Result<Accepted<PartnerId>, ApiError> {
-    seen.lock().unwrap().push(context);
+    let asked = {
+        let mut seen = seen.lock().unwrap();
+        seen.push(context);
+        seen.len()
+    };
     match command.name.as_str() {
         "taken" => Err(ApiError::refused(&NameTaken { name: command.name })),
         "outage" => Err(ApiError::unavailable("store.unavailable", std::io::Error::other("connection lost"))),
+        "contested" if asked < 4 => Err(busy()),
+        "hopeless" => Err(busy()),
         _ => Ok(Accepted { answer: PARTNER, written: Some(Written { pos: 4 }), repeated: false }),
     }
 }
@@ -218,6 +228,33 @@ async fn a_body_with_anything_unknown_is_refused_by_name() {
         let (status, problem) = tenancy.post(Some(assertion(Service::Tenancy, &operator())), body).await;
         assert_eq!((status, problem["code"].as_str()), (400, Some("web.body_malformed")));
         assert!(problem["title"].as_str().unwrap().contains(named), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_met_other_writers_is_decided_anew() {
+    let tenancy = Tenancy::start();
+    let accepted = send(&tenancy.client(), "contested").await.unwrap();
+    assert_eq!(accepted.answer, PARTNER);
+    let seen = tenancy.seen.lock().unwrap();
+    assert_eq!(seen.len(), 4);
+    assert!(seen.iter().all(|context| context.cause == seen[0].cause && context.caller == operator()));
+}
+
+#[tokio::test]
+async fn a_command_that_always_meets_other_writers_is_given_up() {
+    let tenancy = Tenancy::start();
+    let failure = send(&tenancy.client(), "hopeless").await.unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.status, failure.retryable), ("store.busy", 503, true));
+    assert_eq!(tenancy.seen.lock().unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn an_outage_and_a_refusal_are_asked_once() {
+    for name in ["outage", "taken"] {
+        let tenancy = Tenancy::start();
+        send(&tenancy.client(), name).await.unwrap_err();
+        assert_eq!(tenancy.seen.lock().unwrap().len(), 1, "{name}");
     }
 }
 
