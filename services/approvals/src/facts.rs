@@ -209,7 +209,7 @@ pub(crate) async fn active_rules(
         "select rule_id, rule_version, conditions
            from approvals.rule
           where customer_id = $1 and enabled
-          order by rule_id",
+          order by position",
     )
     .bind(customer_id.0)
     .fetch_all(&mut **tx)

@@ -326,3 +326,20 @@ async fn a_repeated_command_does_not_bring_a_whitelist_entry_back() {
     assert_eq!(approved(&system).await.len(), 2);
     system.stop().await;
 }
+
+#[tokio::test]
+async fn the_oldest_rule_looks_first_also_after_it_was_changed() {
+    let system = System::start().await;
+    let acme = system.customer().await;
+    let patch_id = system.published(&windows()).await;
+    let mut rules = Vec::new();
+    for _ in 0..5 {
+        rules.push(system.rule(acme, &[Severity::Low]).await);
+    }
+    let change = ChangeRule { rule_id: rules[0], conditions: conditions(&[Severity::Medium]) };
+    system.send(&caller(Role::CustomerAdmin, acme), change).await.unwrap();
+    system.missing(acme, patch_id).await;
+    let refused: Vec<AutoApprovalRefused> = system.facts(AutoApprovalRefused::TYPE).await;
+    assert_eq!(refused.iter().map(|fact| fact.rule_id).collect::<Vec<_>>(), rules);
+    system.stop().await;
+}
