@@ -94,24 +94,26 @@ async fn invite_user(
     command: tenancy::InviteUser,
 ) -> Result<Accepted<UserId>, ApiError> {
     let grant = (command.role, command.customer_id);
-    may_give(&context, grant)?;
     let mut tx = begin(&foundation, &context).await?;
     lookup::require_partner(&mut tx, command.partner_id).await?;
     if let Some(customer_id) = command.customer_id {
         lookup::require_customer(&mut tx, command.partner_id, customer_id).await?;
     }
+    // After the look-ups: another tenant's customer is unknown, not forbidden.
+    may_give(&context, grant)?;
     let user_id = UserId::derived(context.cause.command_id.0, "user");
-    lookup::claim_subject(&mut tx, &command.subject, user_id, command.partner_id, command.customer_id)
-        .await?;
     let invite = user::Command::Invite {
         user_id,
-        subject: command.subject,
+        subject: command.subject.clone(),
         display_name: command.display_name,
         grant,
     };
     let tenant = Tenant { partner_id: command.partner_id, customer_id: command.customer_id };
     let committed =
         execute::<User>(&foundation, &mut tx, &context, tenant, StreamId(user_id.0), invite).await?;
+    // After the rules: they refuse what a column cannot hold.
+    lookup::claim_subject(&mut tx, &command.subject, user_id, command.partner_id, command.customer_id)
+        .await?;
     commit(tx).await?;
     Ok(accepted(user_id, committed))
 }
@@ -122,7 +124,6 @@ async fn grant_role(
     command: tenancy::GrantRole,
 ) -> Result<Accepted<()>, ApiError> {
     let grant = (command.role, command.customer_id);
-    may_give(&context, grant)?;
     let change = user::Command::Grant { user_id: command.user_id, grant };
     change_user(foundation, context, command.user_id, grant, change).await
 }
@@ -133,7 +134,6 @@ async fn revoke_role(
     command: tenancy::RevokeRole,
 ) -> Result<Accepted<()>, ApiError> {
     let grant = (command.role, command.customer_id);
-    may_give(&context, grant)?;
     let change = user::Command::Revoke { user_id: command.user_id, grant };
     change_user(foundation, context, command.user_id, grant, change).await
 }
@@ -150,6 +150,7 @@ async fn change_user(
     if let Some(customer_id) = grant.1 {
         lookup::require_customer(&mut tx, tenant.partner_id, customer_id).await?;
     }
+    may_give(&context, grant)?;
     let committed =
         execute::<User>(&foundation, &mut tx, &context, tenant, StreamId(user_id.0), change).await?;
     commit(tx).await?;
@@ -183,7 +184,9 @@ async fn record_denied_access(
         object_id: command.object_id,
         operation: command.operation,
     };
-    let stream_id = StreamId::derived(user_id.0, "access");
+    // One per user and tenant: the same person may be stopped as the partner's and at one customer.
+    let customer_id = tenant.customer_id.map_or(uuid::Uuid::nil(), |id| id.0);
+    let stream_id = StreamId::derived(user_id.0, &format!("access/{}/{customer_id}", tenant.partner_id));
     let target = Target {
         scope: if tenant == Tenant::PLATFORM { &Scope::Platform } else { &scope },
         tenant,

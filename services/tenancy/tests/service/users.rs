@@ -129,9 +129,14 @@ async fn one_subject_is_one_person_on_the_whole_platform() {
         assert_eq!(seen(&refused), (409, "tenancy.user_exists"));
         assert!(!refused.message.contains(&north.partner_id.to_string()), "{}", refused.message);
     }
-    for subject in [String::new(), "x".repeat(201), "two\nlines".to_owned()] {
+    for (subject, code) in [
+        (String::new(), "tenancy.name_invalid"),
+        ("x".repeat(201), "tenancy.name_invalid"),
+        ("two\nlines".to_owned(), "tenancy.name_invalid"),
+        ("nul\0".to_owned(), "web.text_invalid"),
+    ] {
         let refused = system.send(&operator(), invite(south, &subject, Role::PartnerViewer)).await;
-        assert_eq!(seen(&refused.unwrap_err()), (422, "tenancy.name_invalid"), "{subject:?}");
+        assert_eq!(seen(&refused.unwrap_err()), (422, code), "{subject:?}");
     }
     assert_eq!(system.event_count().await, before);
     // A refused invitation has not reserved the name.
@@ -191,5 +196,34 @@ async fn what_the_tenant_boundary_stopped_is_a_fact_of_the_one_who_reached() {
     let tenants: Vec<_> = denied.iter().map(|(tenant, _)| *tenant).collect();
     assert_eq!(tenants, [partner, acme, Tenant::PLATFORM]);
     assert_eq!((denied[0].1.user_id, denied[1].1.user_id), (viewer.user_id, auditor.user_id));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_person_can_be_stopped_as_the_partners_and_at_one_customer() {
+    let system = System::start().await;
+    let partner = Tenant::partner(system.partner().await);
+    let acme = system.customer(partner.partner_id).await;
+    let admin = caller(Role::PartnerAdmin, partner);
+    system.send(&admin, denied_access()).await.unwrap();
+    let at_acme = admin.narrowed_to(acme.customer_id.unwrap()).unwrap();
+    system.send(&at_acme, denied_access()).await.unwrap();
+    let denied = system.facts::<CrossTenantAccessDenied>(CrossTenantAccessDenied::TYPE).await;
+    assert_eq!(denied.iter().map(|(tenant, _)| *tenant).collect::<Vec<_>>(), [partner, acme]);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn another_customer_does_not_exist_for_a_customers_admin() {
+    let system = System::start().await;
+    let partner = Tenant::partner(system.partner().await);
+    let (acme, bistro) =
+        (system.customer(partner.partner_id).await, system.customer(partner.partner_id).await);
+    let admin = caller(Role::CustomerAdmin, acme);
+    let unknown = Tenant::customer(partner.partner_id, id());
+    for tenant in [bistro, unknown] {
+        let refused = system.send(&admin, invite(tenant, "mallory", Role::CustomerAdmin)).await.unwrap_err();
+        assert_eq!(seen(&refused), (404, "tenancy.customer_unknown"));
+    }
     system.stop().await;
 }
