@@ -31,7 +31,12 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let extra = settings(&root);
     let mut system = System::start(&root, options.services, &extra, &progress)?;
     let summary = {
-        let audience = Person { progress: &progress, infra: &system.infra, outages: options.outages };
+        let audience = Person {
+            progress: &progress,
+            infra: &system.infra,
+            outages: options.outages,
+            begun: Instant::now(),
+        };
         let world = world(&system);
         std::fs::create_dir_all(&world.folder).context("making the folder of the story")?;
         tell(&world, &audience).with_context(|| system.log_ends())?
@@ -99,6 +104,7 @@ struct Person<'a> {
     progress: &'a Progress,
     infra: &'a Infra,
     outages: bool,
+    begun: Instant,
 }
 
 impl Audience for Person<'_> {
@@ -107,7 +113,7 @@ impl Audience for Person<'_> {
     }
 
     fn seen(&self, fact: &str) {
-        self.progress.line(&format!("   ✓ {fact}"));
+        self.progress.line(&format!("   ✓ {fact} ({:.1} s)", self.begun.elapsed().as_secs_f32()));
     }
 
     fn interlude(&self, outage: Outage) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {

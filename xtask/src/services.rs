@@ -66,7 +66,7 @@ impl Programs {
     pub(crate) fn build(root: &Path, progress: &Progress) -> Result<Self> {
         // A test run has built them: it must not wait for its own build lock.
         if let (Some(patchfleet), Some(agent)) =
-            (env::var_os("PATCHFLEET_BIN"), env::var_os("PATCHFLEET_AGENT_BIN"))
+            (env::var_os("PATCHFLEET_BIN"), env::var_os("PATCHFLEET_BIN_AGENT"))
         {
             return Ok(Self { patchfleet: patchfleet.into(), agent: agent.into() });
         }

@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut test = cargo(&root, "test");
     test.envs(infra.test_variables())
         .env("PATCHFLEET_BIN", &programs.patchfleet)
-        .env("PATCHFLEET_AGENT_BIN", &programs.agent)
+        .env("PATCHFLEET_BIN_AGENT", &programs.agent)
         .env("PATCHFLEET_XTASK", ourselves)
         // What a killed test leaves behind ends with the run.
         .env(RUN_FOLDER_VARIABLE, infra.folder());

@@ -128,6 +128,9 @@ impl Server {
                 .wrap(from_fn(observe::observe))
         })
         .workers(self.workers)
+        // A client that is gone ends its request: a device that was switched off while it waited for a job must not
+        // count as being in contact, nor be handed one.
+        .h1_allow_half_closed(false)
         .client_request_timeout(HEAD_DEADLINE)
         .shutdown_timeout(DRAIN_SECONDS)
         .disable_signals()

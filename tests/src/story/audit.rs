@@ -37,23 +37,17 @@ pub(crate) async fn read(stage: &Stage<'_>, people: &People) -> Result<Vec<Value
         answer["errors"][0]["extensions"]["code"] == "access.forbidden",
         "an approver is no auditor: {answer}"
     );
-    let order = json!({ "types": ["scheduling.VerificationStarted", "devices.PatchFoundInstalled"] });
+    let order = json!({ "types": ["devices.JobReported", "devices.PatchFoundInstalled"] });
     let data = people.paula.query(TRAIL, order).await?;
     let records = data["auditTrail"]["nodes"].as_array().context("records")?;
-    let place = |kind: &str| {
-        let of_kind = records.iter().filter(|record| record["eventType"] == kind);
-        of_kind
-            .filter_map(|record| {
-                record["position"].as_i64().or_else(|| record["position"].as_str()?.parse().ok())
-            })
-            .min()
+    let place = |wanted: &dyn Fn(&Value) -> bool| {
+        let positions =
+            records.iter().filter(|record| wanted(record)).filter_map(|record| record["position"].as_i64());
+        positions.min()
     };
-    let (verified, installed) =
-        (place("scheduling.VerificationStarted"), place("devices.PatchFoundInstalled"));
-    ensure!(
-        verified.is_some() && verified < installed,
-        "installed only after the scan: {verified:?} {installed:?}"
-    );
+    let reported = place(&|record| record["payload"]["report"]["step"] == "INSTALLED");
+    let seen = place(&|record| record["eventType"] == "devices.PatchFoundInstalled");
+    ensure!(reported.is_some() && reported < seen, "installed only after a scan: {reported:?} {seen:?}");
     one_trace(stage, people).await?;
     Ok(trail)
 }
