@@ -61,8 +61,18 @@ impl From<FeedRefusal> for SyncError {
 
 impl From<StoreError> for SyncError {
     fn from(error: StoreError) -> Self {
+        if is_lock_timeout(&error) {
+            return Self::Failed(ApiError::unavailable("feeds.catalogue_busy", error));
+        }
         Self::Failed(store_failed(error))
     }
+}
+
+/// Another process wrote the catalogue for longer than connections wait.
+fn is_lock_timeout(error: &StoreError) -> bool {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    let StoreError::Database(sqlx::Error::Database(error)) = error else { return false };
+    error.code().is_some_and(|code| code == LOCK_NOT_AVAILABLE)
 }
 
 impl From<sqlx::Error> for SyncError {

@@ -217,10 +217,13 @@ impl Quarantine {
     }
 }
 
-/// At most [`TEXT_CHARS_MAX`] characters of a text that people read.
+/// At most [`TEXT_CHARS_MAX`] characters of a text that people read, and U+FFFD for what cannot be printed or kept.
 pub(crate) fn clipped(text: &str) -> String {
-    let mut kept: String = text.chars().take(TEXT_CHARS_MAX).collect();
-    if kept.len() < text.len() {
+    let printable =
+        |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
+    let mut characters = text.chars().map(printable);
+    let mut kept: String = characters.by_ref().take(TEXT_CHARS_MAX).collect();
+    if characters.next().is_some() {
         kept.push('…');
     }
     kept

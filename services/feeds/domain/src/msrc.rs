@@ -54,11 +54,18 @@ struct Fix {
 }
 
 pub(crate) fn parse(text: &str, context: &Context) -> Result<ParsedDocument, DocumentError> {
-    let month = if text.trim_start().starts_with('{') { json::read(text)? } else { xml::read(text)? };
+    let mut month = if text.trim_start().starts_with('{') { json::read(text)? } else { xml::read(text)? };
     if month.advisories.len() > RECORDS_MAX {
         return Err(DocumentError::TooManyRecords { limit: RECORDS_MAX });
     }
     let mut quarantine = Quarantine::default();
+    month.products.retain(|product, name| {
+        let plain = is_plain(name);
+        if !plain {
+            quarantine.add(format!("product {product:?}: {name:?} cannot be a name"));
+        }
+        plain
+    });
     let patches = match month.initial_release.or(month.current_release) {
         Some(released) => patches(&month, released.date_naive(), context, &mut quarantine),
         None if month.advisories.is_empty() => Vec::new(),

@@ -299,6 +299,64 @@ fn a_document_beyond_the_limit_is_not_read() {
     assert_eq!(refused(FeedFormat::MsrcCvrf, &bytes).code(), "feeds.document_too_large");
 }
 
+/// Whether any text of what was found holds U+0000.
+fn holds_nul(document: &ParsedDocument) -> bool {
+    fn in_value(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::String(text) => text.contains('\0'),
+            serde_json::Value::Array(items) => items.iter().any(in_value),
+            serde_json::Value::Object(fields) => fields.values().any(in_value),
+            serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => false,
+        }
+    }
+    let in_rating = |rating: &Rating| {
+        [&rating.source, &rating.cve, &rating.os_version, &rating.vendor_severity]
+            .iter()
+            .any(|text| text.contains('\0'))
+    };
+    document.patches.iter().any(|patch| in_value(&serde_json::to_value(patch).unwrap()))
+        || document.ratings.iter().any(in_rating)
+        || document.quarantined.iter().any(|reason| reason.contains('\0'))
+}
+
+#[test]
+fn a_character_that_no_database_keeps_is_in_nothing_that_is_found() {
+    for (format, bytes) in ALL {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let nul = if text.starts_with('{') { r"\u0000" } else { "\0" };
+        for (at, _) in text.char_indices() {
+            let (before, after) = text.split_at(at);
+            if let Ok(document) = parse(format, format!("{before}{nul}{after}").as_bytes(), &context()) {
+                assert!(!holds_nul(&document), "{format:?} at {at}: {document:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_title_with_an_unprintable_character_is_no_reason_to_miss_an_advisory() {
+    let list = "[02 Jan 2026] DSA-2-1 a - secu\0rity\u{1b} update\n\t[trixie] - a 1.0-1\n";
+    let document = read(FeedFormat::DebianDsaList, list.as_bytes());
+    let name = &patch(&document, "DSA-2-1", "13").name;
+    assert_eq!(name, "a - secu\u{fffd}rity\u{fffd} update for Debian 13 (DSA-2-1)");
+}
+
+#[test]
+fn a_product_whose_name_cannot_be_shown_is_left_out_with_a_reason() {
+    let xml = std::str::from_utf8(OCTOBER_XML).unwrap();
+    let whole = read(FeedFormat::MsrcCvrf, OCTOBER_XML);
+    let product = &whole.patches[0].os_versions[0];
+    let damaged = xml.replace(product.as_str(), &format!("{product}\0"));
+    let document = read(FeedFormat::MsrcCvrf, damaged.as_bytes());
+    assert!(!holds_nul(&document));
+    assert!(document.patches.iter().all(|patch| !patch.os_versions.contains(product)));
+    assert!(
+        document.quarantined.iter().any(|reason| reason.contains("cannot be a name")),
+        "{:?}",
+        document.quarantined
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -70,3 +70,19 @@ async fn another_command_completes_what_one_left_half_done() {
     assert_eq!(system.facts("PatchPublished").await.len(), ADVISORIES as usize);
     system.stop().await;
 }
+
+#[tokio::test]
+async fn a_writer_that_keeps_the_catalogue_to_itself_delays_and_breaks_nothing() {
+    let system = System::start().await;
+    system.write("list.txt", long_list());
+    let feed_id = system.register(DebianDsaList, "list.txt").await;
+    let mut other = system.owner().await;
+    // Of the service's own lock; held until the connection is closed.
+    sqlx::query("select pg_advisory_lock($1)").bind(0x7066_6665_6564_i64).execute(&mut other).await.unwrap();
+    let command = id();
+    let failure = system.sync_as(command, feed_id).await.unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.retryable), ("feeds.catalogue_busy", true));
+    drop(other);
+    assert_eq!(system.sync_as(command, feed_id).await.unwrap().answer.published, ADVISORIES);
+    system.stop().await;
+}

@@ -5,6 +5,8 @@ use crate::system::System;
 use crate::vendor::{Reply, serve};
 use contracts::feeds::FeedFormat::MsrcCvrf;
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 #[tokio::test]
 async fn a_source_outside_the_import_folder_is_refused_when_it_is_registered() {
@@ -65,7 +67,7 @@ async fn what_a_vendors_server_does_wrong_has_a_name() {
         (Reply::Whole(moved, String::new()), "feeds.source_status"),
         (Reply::Whole("200 OK", "x".repeat(10_001)), "feeds.document_too_large"),
         (Reply::Endless, "feeds.document_too_large"),
-        (Reply::Silence, "feeds.source_timeout"),
+        (Reply::Silence(Arc::default()), "feeds.source_timeout"),
         (Reply::Whole("200 OK", String::new()), "feeds.document_empty"),
         (
             Reply::Whole("200 OK", "<html><p>Please sign in</p></html>".into()),
@@ -111,5 +113,21 @@ async fn the_own_network_is_closed_to_feeds_where_the_operator_says_so() {
         let feed_id = system.register(MsrcCvrf, &url).await;
         assert_eq!(system.refusal(feed_id).await, "feeds.source_address_refused", "{url}");
     }
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_stops_does_not_wait_for_a_slow_source() {
+    let system = System::start().await;
+    let asked = Arc::new(Notify::new());
+    let feed_id = system.register(MsrcCvrf, &serve(Reply::Silence(Arc::clone(&asked))).await).await;
+    let stop = async {
+        asked.notified().await;
+        system.lifecycle.stop.cancel();
+    };
+    let (outcome, ()) = tokio::join!(system.try_sync(feed_id), stop);
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.code.as_str(), failure.retryable), ("feeds.stopping", true));
+    assert_eq!(system.story().await, "FeedRegistered × 1", "the source is not at fault");
     system.stop().await;
 }

@@ -8,7 +8,7 @@ use kernel::{CommandId, FeedId, Scope};
 use runtime::settings::Address;
 use runtime::{Lifecycle, Settings, SystemClock};
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) struct Event {
 pub(crate) struct System {
     database: TestDatabase,
     _broker: TestBroker,
-    lifecycle: Lifecycle,
+    pub(crate) lifecycle: Lifecycle,
     client: CommandClient,
     folder: PathBuf,
 }
@@ -169,6 +169,11 @@ impl System {
     pub(crate) async fn column(&self, query: &'static str) -> Vec<String> {
         let mut owner = self.database.owner().await;
         sqlx::query_scalar(query).fetch_all(&mut owner).await.unwrap()
+    }
+
+    /// A connection of the owner's.
+    pub(crate) async fn owner(&self) -> PgConnection {
+        self.database.owner().await
     }
 
     /// Changes the database as its owner.

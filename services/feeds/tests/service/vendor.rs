@@ -1,8 +1,10 @@
 //! A vendor's web server that says exactly what a test wants.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// What it answers to every request.
 pub(crate) enum Reply {
@@ -10,8 +12,8 @@ pub(crate) enum Reply {
     Whole(&'static str, String),
     /// A document whose length is not told beforehand.
     Endless,
-    /// Nothing, for ever.
-    Silence,
+    /// Nothing, for ever; tells when it was asked.
+    Silence(Arc<Notify>),
 }
 
 /// Answers until the test ends; gives the address of its document.
@@ -38,7 +40,8 @@ pub(crate) async fn serve(reply: Reply) -> String {
                     // Ends when the reader has had enough.
                     while socket.write_all(&[b'x'; 1_000]).await.is_ok() {}
                 }
-                Reply::Silence => {
+                Reply::Silence(asked) => {
+                    asked.notify_one();
                     let _ = socket.read_u8().await;
                 }
             }
