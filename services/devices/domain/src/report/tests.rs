@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{
     DevicePlatform, OsRelease,
     agent::{EnrolRequest, InstalledPackage, Inventory, JobReport, ScanReport},
-    devices::{AgentMode, AvailableUpdate, JobStep},
+    devices::{AgentMode, AvailableUpdate, JobStep, PackageVersion},
 };
 use kernel::Refused;
 use uuid::Uuid;
@@ -171,4 +171,144 @@ fn a_check_in_names_a_hash_or_none() {
     assert_eq!(check_in(None, "0.1.0"), Ok(()));
     assert_eq!(check_in(Some(&token_hash("x")), "0.1.0"), Ok(()));
     assert_eq!(check_in(Some("x"), "0.1.0"), Err(InvalidReport::InvalidInventoryHash));
+}
+
+/// The report once per text in it, with that text ending in a character that PostgreSQL does not keep.
+fn damaged<R: Clone, const N: usize>(report: &R, texts: [fn(&mut R) -> &mut String; N]) -> [R; N] {
+    texts.map(|text| {
+        let mut report = report.clone();
+        text(&mut report).push('\0');
+        report
+    })
+}
+
+fn packages(report: &mut ScanReport) -> &mut InstalledPackage {
+    match &mut report.inventory {
+        Some(Inventory::Packages { packages }) => &mut packages[1],
+        Some(Inventory::WindowsUpdates { .. }) | None => panic!("not of a Linux device"),
+    }
+}
+
+fn windows(report: &mut ScanReport) -> [&mut String; 3] {
+    match &mut report.inventory {
+        Some(Inventory::WindowsUpdates { installed, applicable, build }) => {
+            [&mut installed[0], &mut applicable[0], build]
+        }
+        Some(Inventory::Packages { .. }) | None => panic!("not of a Windows device"),
+    }
+}
+
+#[test]
+fn no_text_of_a_scan_holds_what_the_database_cannot_keep() {
+    let update = AvailableUpdate {
+        name: "bash".to_owned(),
+        installed_version: "1".to_owned(),
+        candidate_version: "2".to_owned(),
+        origin: "Debian-Security:12/stable-security".to_owned(),
+        security: true,
+    };
+    let linux = ScanReport {
+        available: vec![update],
+        ..of_packages(vec![package("bash", "1"), package("dash", "1")])
+    };
+    assert_eq!(check_scan(&linux, DevicePlatform::Linux, now()), Ok(()));
+    let linux = damaged(
+        &linux,
+        [
+            |report| &mut report.source,
+            |report| &mut report.os.id,
+            |report| &mut report.os.version,
+            |report| &mut report.available[0].name,
+            |report| &mut report.available[0].installed_version,
+            |report| &mut report.available[0].candidate_version,
+            |report| &mut report.available[0].origin,
+            |report| &mut packages(report).name,
+            |report| &mut packages(report).version,
+            |report| &mut packages(report).architecture,
+            |report| &mut packages(report).source,
+            |report| &mut packages(report).source_version,
+        ],
+    );
+    let updates = Inventory::WindowsUpdates {
+        installed: vec!["KB5034123".to_owned()],
+        applicable: vec!["KB5034124".to_owned()],
+        build: "10.0.22621.3007".to_owned(),
+    };
+    let updates = report(updates);
+    assert_eq!(check_scan(&updates, DevicePlatform::Windows, now()), Ok(()));
+    let [installed, applicable, build]: [fn(&mut ScanReport) -> &mut String; 3] =
+        [|report| windows(report)[0], |report| windows(report)[1], |report| windows(report)[2]];
+    let updates = damaged(&updates, [installed, applicable, build]);
+    for (platform, reports) in [(DevicePlatform::Linux, &linux[..]), (DevicePlatform::Windows, &updates[..])]
+    {
+        for report in reports {
+            // The hash is right: only the text itself can be what is refused.
+            let hash = report.inventory.as_ref().map(|content| inventory_hash(&report.os, content));
+            let report = ScanReport { inventory_hash: hash.unwrap_or_default(), ..report.clone() };
+            assert!(check_scan(&report, platform, now()).is_err(), "{report:?}");
+        }
+    }
+}
+
+#[test]
+fn no_text_of_an_enrolment_or_check_in_holds_what_the_database_cannot_keep() {
+    let request = EnrolRequest {
+        token: "secret".to_owned(),
+        public_key: String::new(),
+        name: "srv-12.example.org".to_owned(),
+        platform: DevicePlatform::Linux,
+        os: bookworm(),
+        os_name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+        mode: AgentMode::Full,
+        agent_version: "0.1.0".to_owned(),
+    };
+    let requests = damaged(
+        &request,
+        [
+            |request| &mut request.token,
+            |request| &mut request.name,
+            |request| &mut request.os.id,
+            |request| &mut request.os.version,
+            |request| &mut request.os_name,
+            |request| &mut request.agent_version,
+        ],
+    );
+    for request in requests {
+        assert!(check_enrolment(&request).is_err(), "{request:?}");
+    }
+    assert!(check_in(None, "0.1.0\0").is_err());
+    assert!(check_in(Some(&format!("{}\0", "0".repeat(63))), "0.1.0").is_err());
+}
+
+#[test]
+fn no_text_about_a_job_holds_what_the_database_cannot_keep() {
+    let (good, bad) = (|| "as apt says".to_owned(), || "as apt\0says".to_owned());
+    let package = |name: String, version: String| JobStep::Installed {
+        packages: vec![PackageVersion { name, version }],
+    };
+    let refused = |code: String, reason: String| JobStep::Refused { code, reason };
+    let failed = |class: &str, reason: String| JobStep::Failed { class: class.to_owned(), reason };
+    let check = |step: JobStep| {
+        let report = JobReport { report_id: Uuid::from_u128(1), occurred_at: now(), report: step };
+        check_job(&report, now())
+    };
+    for step in [
+        package(good(), good()),
+        refused(good(), good()),
+        failed("other", good()),
+        JobStep::Downloading { source: good() },
+    ] {
+        assert_eq!(check(step), Ok(()));
+    }
+    for step in [
+        package(bad(), good()),
+        package(good(), bad()),
+        refused(bad(), good()),
+        refused(good(), bad()),
+        failed("other\0", good()),
+        failed("other", bad()),
+        JobStep::Downloading { source: bad() },
+    ] {
+        assert!(check(step.clone()).is_err(), "{step:?}");
+    }
 }
