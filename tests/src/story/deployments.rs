@@ -153,6 +153,12 @@ pub(crate) async fn fail_honestly(
         Ok(all.iter().all(|wanted| types.contains(wanted)).then_some(alerts))
     })
     .await?;
+    for (kind, count) in
+        [("INITIATE", 3), ("DOWNLOAD_INITIATED", 2), ("INSTALL_COMPLETE", 1), ("PATCH_FAILED", 1)]
+    {
+        let raised = alerts.iter().filter(|alert| alert["type"] == kind).count();
+        ensure!(raised == count, "{kind} must be raised {count} times, whatever was restarted: {raised}");
+    }
     let failed = alerts.iter().find(|alert| alert["type"] == "PATCH_FAILED").context("PATCH_FAILED")?;
     ensure!(
         failed["severity"] == "CRITICAL" && failed["reason"].is_string(),
