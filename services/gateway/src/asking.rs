@@ -68,19 +68,19 @@ impl Asking {
         opened.await.clone()
     }
 
-    /// The position of the state, if any field needed one.
-    pub(crate) fn position(&self) -> Option<Position> {
-        self.view.get()?.as_ref().ok().map(View::position)
+    /// The state, if any field needed one.
+    pub(crate) fn opened(&self) -> Option<&View> {
+        self.view.get()?.as_ref().ok()
     }
 }
 
 /// Refuses a caller who may not do this at `customer`, or in the whole scope.
 pub(crate) fn require(caller: &Caller, permission: Permission, customer: Option<CustomerId>) -> Result<()> {
-    caller.require(permission, customer).map_err(|denied| forbidden(&denied))
+    caller.require(permission, customer).map_err(forbidden)
 }
 
 /// What a caller without the permission is told.
-pub(crate) fn forbidden(denied: &access::Denied) -> Error {
+pub(crate) fn forbidden(denied: access::Denied) -> Error {
     coded(denied.code(), denied.to_string())
 }
 

@@ -128,7 +128,6 @@ async fn accept<C: Command>(
     sent.map_err(|failure| refusal(&asking.caller, &owned, failure))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn denied(denied: access::Denied) -> Stop {
     UserError::new(denied.code(), denied.to_string()).into()
 }

@@ -111,6 +111,10 @@ impl Authenticator for Gatekeeper {
         let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let identity = &self.services.identity;
         let token = identity.verifier.verify_header(authorization).await.map_err(|error| refused(&error))?;
+        let wait_for = header(headers, WAIT_HEADER).and_then(|text| text.parse().ok()).map(Position);
+        if let Some(position) = wait_for {
+            self.wait(position).await?;
+        }
         let caller = identity.caller(&token.subject).await.map_err(|error| unavailable(&error))?;
         let Some(caller) = caller else {
             return Err(Denied::Unauthenticated {
@@ -120,7 +124,6 @@ impl Authenticator for Gatekeeper {
         };
 
         let correlation_id = header(headers, CORRELATION_HEADER).and_then(|text| Uuid::try_parse(text).ok());
-        let wait_for = header(headers, WAIT_HEADER).and_then(|text| text.parse().ok()).map(Position);
         let (services, caller) = (self.services.clone(), Arc::new(caller));
         let remaining = (token.expires_at - self.services.clock.now()).to_std().unwrap_or_default();
         let session = Session::new(move |request| {
@@ -130,6 +133,20 @@ impl Authenticator for Gatekeeper {
             request.data(Arc::new(asking))
         });
         Ok(session.expires_in(remaining))
+    }
+}
+
+impl Gatekeeper {
+    /// Roles are part of the state that an answer reflects: somebody just invited may wait to be known.
+    async fn wait(&self, position: Position) -> Result<(), Denied> {
+        if self.services.library.reach(position).await {
+            return Ok(());
+        }
+        let reached = self.services.library.position();
+        Err(Denied::Unavailable {
+            code: "views.behind".to_owned(),
+            message: format!("the views are at position {reached}, {position} was not reached in time"),
+        })
     }
 }
 

@@ -27,7 +27,6 @@ use runtime::{Lifecycle, Settings, http};
 use secrecy::ExposeSecret;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::watch;
 use views::Views;
@@ -81,7 +80,7 @@ async fn services(
         DatabaseOptions { max_connections: settings.database.max_connections, ..DatabaseOptions::default() };
     let database = Database::connect(&reading_url(settings.database.url.expose_secret()), options).await?;
     let secret = settings.internal.secret.expose_secret().as_bytes();
-    let library = Library { database, reached, cursors: Cursors::new(secret), statements: AtomicU64::new(0) };
+    let library = Library { database, reached, cursors: Cursors::new(secret) };
     let keys = http::external_client(KEYS_DEADLINE)?;
     let identity = Identity {
         verifier: TokenVerifier::new(&settings.identity, keys, foundation.clock.clone()),

@@ -18,7 +18,7 @@ use list::{ById, List, Row};
 use load::{Asked, Batches, Typed};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
@@ -33,8 +33,6 @@ pub(crate) struct Library {
     /// The position that the views have reached.
     pub(crate) reached: watch::Receiver<Position>,
     pub(crate) cursors: Cursors,
-    /// Statements sent for GraphQL fields: with batches, as many as levels, not as many as rows.
-    pub(crate) statements: AtomicU64,
 }
 
 impl Library {
@@ -81,6 +79,8 @@ struct Opened {
     position: Position,
     now: DateTime<Utc>,
     tx: Arc<Mutex<Tx>>,
+    /// Statements sent for GraphQL fields: with batches, as many as levels, not as many as rows.
+    statements: Arc<AtomicU32>,
     loader: DataLoader<Batches>,
 }
 
@@ -96,16 +96,22 @@ impl View {
             .fetch_optional(&mut *tx)
             .await?;
         let tx = Arc::new(Mutex::new(tx));
-        let batches = Batches { tx: tx.clone(), library: library.clone() };
+        let statements = Arc::new(AtomicU32::new(0));
+        let batches = Batches { tx: tx.clone(), statements: statements.clone() };
         #[expect(clippy::disallowed_methods, reason = "a batch ends with the request that waits for it")]
         let loader = DataLoader::new(batches, tokio::spawn);
         let position = Position(position.unwrap_or(0));
-        Ok(Self(Arc::new(Opened { library, caller, position, now, tx, loader })))
+        Ok(Self(Arc::new(Opened { library, caller, position, now, tx, statements, loader })))
     }
 
     /// The log position that this state reflects.
     pub(crate) fn position(&self) -> Position {
         self.0.position
+    }
+
+    /// Statements that its fields took so far.
+    pub(crate) fn statements(&self) -> u32 {
+        self.0.statements.load(Ordering::Relaxed)
     }
 
     /// For whom it was opened.
@@ -212,7 +218,7 @@ impl View {
 
     /// The transaction itself, for a statement that no list covers.
     pub(crate) async fn tx(&self) -> tokio::sync::MutexGuard<'_, Tx> {
-        self.0.library.statements.fetch_add(1, Ordering::Relaxed);
+        self.0.statements.fetch_add(1, Ordering::Relaxed);
         self.0.tx.lock().await
     }
 }

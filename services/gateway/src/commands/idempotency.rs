@@ -36,8 +36,7 @@ impl std::fmt::Display for Key<'_> {
 
 /// Ties the key to the wish; refuses a key that stands for another one.
 pub(crate) async fn claim<C: Command>(asking: &Asking, key: &Key<'_>, command: &C) -> Result<(), Stop> {
-    let value =
-        serde_json::to_value(command).map_err(|error| async_graphql::Error::new_with_source(error))?;
+    let value = serde_json::to_value(command).map_err(async_graphql::Error::new_with_source)?;
     let hash = Sha256::digest(canonical_json(&value)).to_vec();
     let same = claimed(asking, key, &hash).await.map_err(failed)?;
     if same {

@@ -35,7 +35,8 @@ impl Ids {
         }
     }
 
-    /// The id in a field that may be absent.
+    /// The id in a field that may be absent: the outer none says that it is wrong, the inner that there is none.
+    #[expect(clippy::option_option, reason = "all three cases are needed")]
     pub(crate) fn some<T: From<Uuid>>(
         &mut self,
         field: &str,

@@ -1,7 +1,7 @@
 //! Whose the objects are that somebody reaches for: another tenant's do not exist, and the attempt is recorded.
 
 use super::ids::Given;
-use crate::asking::{Asking, reaches};
+use crate::asking::{Asking, Services, reaches};
 use crate::errors::failed;
 use crate::schema::global_id::{GlobalId, Kind};
 use access::Caller;
@@ -11,7 +11,14 @@ use eventstore::StoreError;
 use kernel::{CommandId, CustomerId, PartnerId, Scope, Tenant};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// The first pause before an attempt is recorded again; the next ones double.
+const RECORD_PAUSE: Duration = Duration::from_millis(250);
+
+/// Together about a minute: longer than a service takes to start again.
+const RECORD_ATTEMPTS: u32 = 8;
 
 /// An id of the input with its owner.
 #[derive(Debug, Clone)]
@@ -143,15 +150,26 @@ pub(crate) fn note(asking: &Arc<Asking>, id: GlobalId, operation: &str) {
     let command_id = CommandId::derived(asking.caller.user_id.0, &name);
     let asking = asking.clone();
     asking.services.lifecycle.clone().spawn("gateway denied access", async move {
-        let sent =
-            asking.services.commands.send(&asking.caller, command, command_id, asking.correlation_id).await;
-        if let Err(failure) = sent {
-            tracing::error!(
-                error.code = failure.code,
-                error.message = failure.message,
-                "a denied access was not recorded"
-            );
-        }
+        record(&asking, &command, command_id).await;
         Ok::<_, Infallible>(())
     });
+}
+
+async fn record(asking: &Asking, command: &RecordDeniedAccess, command_id: CommandId) {
+    let Services { commands, lifecycle, .. } = asking.services.as_ref();
+    let mut pause = RECORD_PAUSE;
+    for attempt in 1..=RECORD_ATTEMPTS {
+        let sent = commands.send(&asking.caller, command.clone(), command_id, asking.correlation_id).await;
+        let Err(failure) = sent else { return };
+        tracing::error!(
+            error.code = failure.code,
+            error.message = failure.message,
+            attempt,
+            "a denied access was not recorded"
+        );
+        if !failure.retryable || lifecycle.stopped_within(pause).await {
+            return;
+        }
+        pause *= 2;
+    }
 }

@@ -1,6 +1,5 @@
 //! Batches: what all fields of one level ask for becomes one statement.
 
-use super::Library;
 use super::list::{ById, Row};
 use crate::errors::shared_failure;
 use async_graphql::dataloader::Loader;
@@ -11,14 +10,14 @@ use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 /// Reads in the transaction of one view.
 pub(crate) struct Batches {
     pub(super) tx: Arc<Mutex<Tx>>,
-    pub(super) library: Arc<Library>,
+    pub(super) statements: Arc<AtomicU32>,
 }
 
 /// Why a batch could not be read, told to everyone who waits for it.
@@ -102,7 +101,7 @@ impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Listed<T> {
 
 impl Batches {
     fn count_statement(&self) {
-        self.library.statements.fetch_add(1, Ordering::Relaxed);
+        self.statements.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -125,13 +124,13 @@ impl<T: ById> Loader<Typed<Uuid, T>> for Batches {
 }
 
 /// Keys that differ in their parent only.
-fn by_question<K: Clone>(
+fn by_question<K>(
     keys: &[K],
     without_parent: impl Fn(&K) -> K,
     parent: impl Fn(&K) -> Uuid,
 ) -> HashMap<K, Vec<Uuid>>
 where
-    K: Eq + Hash,
+    K: Clone + Eq + Hash,
 {
     let mut questions: HashMap<K, Vec<Uuid>> = HashMap::new();
     for key in keys {

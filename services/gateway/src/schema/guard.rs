@@ -58,8 +58,10 @@ impl Extension for Guard {
         }
         let response = next.run(ctx, operation_name).await;
         let response = response.extension("correlationId", Value::from(asking.correlation_id.to_string()));
-        match asking.position() {
-            Some(position) => response.extension("position", Value::from(position.0)),
+        match asking.opened() {
+            Some(view) => response
+                .extension("position", Value::from(view.position().0))
+                .extension("statements", Value::from(view.statements())),
             None => response,
         }
     }
@@ -75,9 +77,7 @@ impl Extension for Guard {
             let allowed = match needed(info.parent_type, info.name) {
                 Needed::Nothing => Ok(()),
                 Needed::Permission(permission) => match asking(ctx) {
-                    Some(asking) => {
-                        asking.caller.require_anywhere(permission).map_err(|denied| forbidden(&denied))
-                    }
+                    Some(asking) => asking.caller.require_anywhere(permission).map_err(forbidden),
                     None => Err(coded("access.unauthenticated", "nobody is signed in")),
                 },
                 Needed::Unlisted => Err(coded("access.forbidden", "the field has no permission")),

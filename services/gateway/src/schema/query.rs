@@ -1,6 +1,6 @@
 //! The root of queries.
 
-use crate::asking::{Asking, reaches, require};
+use crate::asking::{Asking, forbidden, reaches, require};
 use crate::commands::ownership;
 use crate::reading::{Page, Seen, View};
 use crate::schema::audit::{self, AuditFilter, Trail};
@@ -126,7 +126,7 @@ impl Query {
         let view = opened(ctx, wait_for).await?;
         let Some(id) = GlobalId::read(&id) else { return Ok(None) };
         let (caller, permission) = (view.caller(), Node::needs(id.kind));
-        caller.require_anywhere(permission).map_err(|denied| crate::asking::forbidden(&denied))?;
+        caller.require_anywhere(permission).map_err(forbidden)?;
         let Some(node) = Node::find(&view, id).await? else {
             ownership::note_if_foreign(Asking::of(ctx), id, "node").await?;
             return Ok(None);

@@ -115,7 +115,7 @@ struct Watching {
 impl Watching {
     fn start(ctx: &Context<'_>) -> Result<Self> {
         let asking = Asking::of(ctx).clone();
-        asking.caller.require_anywhere(Permission::ReadFleet).map_err(|denied| forbidden(&denied))?;
+        asking.caller.require_anywhere(Permission::ReadFleet).map_err(forbidden)?;
         Ok(Self { reached: asking.services.library.reached.clone(), asking })
     }
 
@@ -131,7 +131,7 @@ impl Watching {
         let caller = services.identity.caller(&self.asking.caller.subject).await.map_err(failed)?;
         let caller =
             caller.ok_or_else(|| coded("access.unknown_user", "nobody is known by the token's subject"))?;
-        caller.require_anywhere(Permission::ReadFleet).map_err(|denied| forbidden(&denied))?;
+        caller.require_anywhere(Permission::ReadFleet).map_err(forbidden)?;
         services.library.open(&Arc::new(caller), None, services.clock.now()).await
     }
 

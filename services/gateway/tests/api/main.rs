@@ -1,0 +1,13 @@
+//! The running gateway against a real database: what it answers, to whom, and from which position of the log.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
+
+mod callers;
+mod isolation;
+mod mutations;
+mod reading;
+mod schema;
+mod subscriptions;
+mod system;
+mod views;
+mod world;
