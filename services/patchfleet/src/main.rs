@@ -1,5 +1,10 @@
 //! The one program: starts any of the services, and brings the database up to date.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "the arguments' comments are the help that people read at a terminal"
+)]
+
 mod backbone;
 mod serve;
 
