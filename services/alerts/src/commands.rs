@@ -88,7 +88,8 @@ async fn register_webhook(
     let keys = services.keys.keys(webhook_id);
     let answer = RegisteredWebhook {
         webhook_id,
-        secret: (!committed.repeated).then(|| keys.secret_text()),
+        // Derived from the id: the same command gets the same answer, so that a lost one can be asked for again.
+        secret: Some(keys.secret_text()),
         public_key: keys.public_key_text(),
     };
     Ok(accepted(answer, committed))

@@ -46,7 +46,7 @@ impl<'a> UseCase<'a> {
             .await
             .map_err(store_failed)?
             .ok_or_else(|| ApiError::not_found("approvals.customer_unknown", "there is no such customer"))?;
-        Self::of(foundation, context, permission, tenant).await
+        Self::of(foundation, context, permission, tenant, tx)
     }
 
     /// Authorises at the rule's customer and begins; a rule of another tenant does not exist.
@@ -60,20 +60,22 @@ impl<'a> UseCase<'a> {
             .await
             .map_err(store_failed)?
             .ok_or_else(|| ApiError::refused(&rule::Refusal::Unknown))?;
-        Self::of(foundation, context, Permission::ManageRules, tenant).await
+        Self::of(foundation, context, Permission::ManageRules, tenant, tx)
     }
 
-    async fn of(
+    /// Goes on in the transaction of the look-up: a second one would take a second connection.
+    fn of(
         foundation: &'a Foundation,
         context: &'a CommandContext,
         permission: Permission,
         tenant: Tenant,
+        tx: Tx,
     ) -> Result<Self, ApiError> {
         context
             .caller
             .require(permission, tenant.customer_id)
             .map_err(|denied: Denied| ApiError::from(denied))?;
-        Ok(Self { foundation, context, tenant, tx: begin(foundation, context).await? })
+        Ok(Self { foundation, context, tenant, tx })
     }
 
     async fn execute<A: Aggregate>(

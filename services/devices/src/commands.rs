@@ -1,9 +1,6 @@
 //! The use cases of people: issuing enrolment tokens.
 
-use crate::{
-    fault::{Fault, retried},
-    job_key::random,
-};
+use crate::fault::{Fault, retried};
 use actix_web::web::ServiceConfig;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -15,7 +12,11 @@ use contracts::{
 use devices_domain::{EnrolmentToken, TokenCommand, report::token_hash};
 use eventstore::{Committed, Target, Tx};
 use foundation::{Foundation, accepted, store_failed};
+use hmac::{Hmac, KeyInit, Mac};
 use kernel::{CustomerId, EnrolmentTokenId, PartnerId, StreamId, Tenant};
+use runtime::Settings;
+use secrecy::ExposeSecret;
+use sha2::Sha256;
 use uuid::Uuid;
 use web::{ApiError, CommandContext};
 
@@ -23,28 +24,47 @@ use web::{ApiError, CommandContext};
 const TOKEN_PREFIX: &str = "pfe_";
 
 /// The routes of the service's commands.
-pub(crate) fn routes(foundation: &Foundation, routes: &mut ServiceConfig) {
+pub(crate) fn routes(foundation: &Foundation, tokens: &TokenKey, routes: &mut ServiceConfig) {
     let commands = foundation.commands();
-    routes.service(commands.route(foundation, issue_enrolment_token));
+    routes.service(commands.route(&(foundation.clone(), tokens.clone()), issue_enrolment_token));
+}
+
+/// Makes the tokens' secrets. A secret follows from the token's id, so that a repeated command gets the same answer.
+#[derive(Clone)]
+pub(crate) struct TokenKey(Hmac<Sha256>);
+
+impl TokenKey {
+    /// A key of its own below the secret that the services share.
+    pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let secret = settings.internal.secret.expose_secret();
+        let mut key = Hmac::<Sha256>::new_from_slice(secret.as_bytes())?;
+        key.update(b"patchfleet enrolment tokens v1");
+        Ok(Self(Hmac::new_from_slice(&key.finalize().into_bytes())?))
+    }
+
+    fn secret(&self, token_id: EnrolmentTokenId) -> String {
+        let mac = self.0.clone().chain_update(token_id.0.as_bytes()).finalize();
+        format!("{TOKEN_PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(mac.into_bytes()))
+    }
 }
 
 async fn issue_enrolment_token(
-    foundation: Foundation,
+    (foundation, tokens): (Foundation, TokenKey),
     context: CommandContext,
     command: IssueEnrolmentToken,
 ) -> Result<Accepted<IssuedToken>, ApiError> {
     // First whether there is such a customer: another tenant's is not found, rather than forbidden.
     let partner_id = partner_of(&foundation, &context, command.customer_id).await?;
     context.caller.require(Permission::ManageDevices, Some(command.customer_id))?;
-    let secret = format!(
-        "{TOKEN_PREFIX}{}",
-        BASE64_URL_SAFE_NO_PAD.encode(random::<32>().map_err(ApiError::internal)?)
-    );
+    let secret = tokens.secret(token_id(&context));
     let tenant = Tenant::customer(partner_id, command.customer_id);
     let (committed, token_id, expires_at) =
         retried(|| issue(&foundation, &context, tenant, &command, &secret)).await?;
-    let token = (!committed.repeated).then_some(secret);
-    Ok(accepted(IssuedToken { token_id, token, expires_at }, committed))
+    Ok(accepted(IssuedToken { token_id, token: Some(secret), expires_at }, committed))
+}
+
+fn token_id(context: &CommandContext) -> EnrolmentTokenId {
+    EnrolmentTokenId::derived(context.cause.command_id.0, "enrolment token")
 }
 
 async fn issue(
@@ -54,7 +74,7 @@ async fn issue(
     command: &IssueEnrolmentToken,
     secret: &str,
 ) -> Result<(Committed, EnrolmentTokenId, DateTime<Utc>), Fault> {
-    let token_id = EnrolmentTokenId::derived(context.cause.command_id.0, "enrolment token");
+    let token_id = token_id(context);
     let at = foundation.clock.now();
     let mut tx = foundation.database.begin(&context.caller.scope).await?;
     let target = Target {

@@ -27,6 +27,7 @@ use std::net::SocketAddr;
 pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {
     let config = config::DevicesSettings::read(settings)?;
     let job_key = job_key::load(config.job_key_file.as_deref(), settings.environment)?;
+    let tokens = commands::TokenKey::new(settings)?;
     let foundation = Foundation::lay(Service::Devices, settings, lifecycle).await?;
     let wake = wake::Wake::new();
     foundation.consume(reactor::Reactor::new(foundation.store.clone(), wake.clone()));
@@ -37,7 +38,7 @@ pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<S
         .body_limit(AGENT_BODY_BYTES_MAX)
         .configure({
             let foundation = foundation.clone();
-            move |routes| commands::routes(&foundation, routes)
+            move |routes| commands::routes(&foundation, &tokens, routes)
         })
         .configure(move |routes| agents::routes(&agents, routes));
     Ok(server.start(lifecycle)?)

@@ -1,10 +1,11 @@
 //! One operation: who asks, why, and the state of the views it is answered from.
 
-use crate::errors::coded;
+use crate::errors::{coded, failed};
 use crate::identity::Identity;
 use crate::reading::{Library, View};
 use access::{Caller, Reach};
 use async_graphql::{Context, Error, Result};
+use chrono::{DateTime, TimeDelta, Utc};
 use contracts::permissions::Permission;
 use eventstore::{Database, Log};
 use kernel::{CorrelationId, CustomerId, Position, Tenant};
@@ -13,6 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::sync::OnceCell;
 use web::CommandClient;
+
+/// How long roles hold without being looked up again.
+const ROLES_LIFETIME: TimeDelta = TimeDelta::seconds(1);
 
 /// What every operation needs.
 pub(crate) struct Services {
@@ -32,6 +36,8 @@ pub(crate) struct Asking {
     pub(crate) services: Arc<Services>,
     pub(crate) caller: Arc<Caller>,
     pub(crate) correlation_id: CorrelationId,
+    /// When the caller's roles were looked up: a socket outlives many operations.
+    known_at: DateTime<Utc>,
     /// The greatest position that any part of the operation asks for; 0 for none.
     wait_for: AtomicI64,
     view: OnceCell<Result<View>>,
@@ -40,17 +46,30 @@ pub(crate) struct Asking {
 impl Asking {
     pub(crate) fn new(
         services: Arc<Services>,
-        caller: Arc<Caller>,
+        (caller, known_at): (Arc<Caller>, DateTime<Utc>),
         correlation_id: CorrelationId,
         wait_for: Option<Position>,
     ) -> Self {
         let wait_for = AtomicI64::new(wait_for.map_or(0, |position| position.0));
-        Self { services, caller, correlation_id, wait_for, view: OnceCell::new() }
+        Self { services, caller, correlation_id, known_at, wait_for, view: OnceCell::new() }
     }
 
     /// The operation that a field belongs to.
     pub(crate) fn of<'a>(ctx: &Context<'a>) -> &'a Arc<Self> {
         ctx.data_unchecked::<Arc<Self>>()
+    }
+
+    /// The same operation with the caller's roles of now, if those at hand may have been revoked since.
+    pub(crate) async fn renewed(&self) -> Result<Option<Self>> {
+        let now = self.services.clock.now();
+        if now - self.known_at < ROLES_LIFETIME {
+            return Ok(None);
+        }
+        let caller = self.services.identity.caller(&self.caller.subject).await.map_err(failed)?;
+        let caller = caller.ok_or_else(unknown_user)?;
+        let wait_for = Position(self.wait_for.load(Ordering::Relaxed));
+        let known = (Arc::new(caller), now);
+        Ok(Some(Self::new(self.services.clone(), known, self.correlation_id, Some(wait_for))))
     }
 
     /// Asks for a state at `position` or later, before the first field is read.
@@ -72,6 +91,11 @@ impl Asking {
     pub(crate) fn opened(&self) -> Option<&View> {
         self.view.get()?.as_ref().ok()
     }
+}
+
+/// What somebody whom no view knows is told.
+pub(crate) fn unknown_user() -> Error {
+    coded("access.unknown_user", "nobody is known by the token's subject")
 }
 
 /// Refuses a caller who may not do this at `customer`, or in the whole scope.

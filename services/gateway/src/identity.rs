@@ -124,12 +124,13 @@ impl Authenticator for Gatekeeper {
         };
 
         let correlation_id = header(headers, CORRELATION_HEADER).and_then(|text| Uuid::try_parse(text).ok());
+        let now = self.services.clock.now();
         let (services, caller) = (self.services.clone(), Arc::new(caller));
-        let remaining = (token.expires_at - self.services.clock.now()).to_std().unwrap_or_default();
+        let remaining = (token.expires_at - now).to_std().unwrap_or_default();
         let session = Session::new(move |request| {
             let correlation_id = correlation_id.unwrap_or_else(|| services.ids.uuid());
             let asking =
-                Asking::new(services.clone(), caller.clone(), CorrelationId(correlation_id), wait_for);
+                Asking::new(services.clone(), (caller.clone(), now), CorrelationId(correlation_id), wait_for);
             request.data(Arc::new(asking))
         });
         Ok(session.expires_in(remaining))

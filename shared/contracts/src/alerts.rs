@@ -151,7 +151,7 @@ events! {
 pub struct RegisteredWebhook {
     /// The webhook.
     pub webhook_id: WebhookId,
-    /// `whsec_…` for the `v1` signature; none when the command is repeated.
+    /// `whsec_…` for the `v1` signature.
     pub secret: Option<String>,
     /// `whpk_…`, the public key of the `v1a` signature.
     pub public_key: String,

@@ -236,7 +236,7 @@ events! {
 pub struct IssuedToken {
     /// The token's id.
     pub token_id: EnrolmentTokenId,
-    /// The secret itself; empty when the command is repeated, since only its hash is kept.
+    /// The secret itself; the same when the command is repeated, though only its hash is kept.
     pub token: Option<String>,
     /// Not valid from here on.
     pub expires_at: DateTime<Utc>,

@@ -31,6 +31,9 @@ pub trait Lookup: Send + Sync + 'static {
     async fn addresses(&self, name: &str) -> std::io::Result<Vec<IpAddr>>;
 }
 
+/// For a name's addresses: well below the deadline of whoever registers a webhook and waits for the answer.
+const LOOKUP_DEADLINE: Duration = Duration::from_secs(3);
+
 /// The operating system's resolver.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemLookup;
@@ -94,7 +97,8 @@ impl Sender {
     pub async fn check(&self, url: &str) -> Result<Target, TargetRefusal> {
         let target = Target::parse(url, &self.allowed)?;
         if let Some(name) = target.domain() {
-            let found = tokio::time::timeout(self.deadline, self.lookup.addresses(name)).await;
+            let found =
+                tokio::time::timeout(self.deadline.min(LOOKUP_DEADLINE), self.lookup.addresses(name)).await;
             let unresolved =
                 || TargetRefusal::UrlInvalid { reason: format!("the host name {name} cannot be resolved") };
             let addresses = found.ok().and_then(Result::ok).ok_or_else(unresolved)?;

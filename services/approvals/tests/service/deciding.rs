@@ -165,7 +165,7 @@ async fn of_many_approvers_at_once_one_decides() {
     let patch_id = system.published(&linux()).await;
     system.missing(acme, patch_id).await;
     system.has_read_all().await;
-    let approvers: Vec<_> = (0..5).map(|_| caller(Role::CustomerApprover, acme)).collect();
+    let approvers: Vec<_> = (0..24).map(|_| caller(Role::CustomerApprover, acme)).collect();
     let wishes = approvers.iter().map(|approver| system.send(approver, approve(acme, patch_id)));
     let answers = futures_util::future::join_all(wishes).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");

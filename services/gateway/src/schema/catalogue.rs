@@ -243,7 +243,8 @@ impl Wanted {
     fn of(search: Search) -> Self {
         Self {
             pattern: search.text.map(|text| {
-                let text: String = text.chars().take(SEARCH_CHARACTERS_MAX).collect();
+                // No text in the database holds U+0000, and it would refuse the question.
+                let text: String = text.chars().filter(|c| *c != '\0').take(SEARCH_CHARACTERS_MAX).collect();
                 format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
             }),
             platform: search.platform.map(name),

@@ -5,12 +5,17 @@ use crate::errors::coded;
 use crate::schema::permissions::{Needed, needed};
 use crate::schema::position::Position;
 use async_graphql::extensions::{
-    Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextResolve, ResolveInfo,
+    Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextPrepareRequest,
+    NextResolve, ResolveInfo,
 };
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
 };
-use async_graphql::{Name, Response, ScalarType, ServerResult, Value, Variables};
+use async_graphql::{
+    Name, PathSegment, Pos, QueryPathNode, QueryPathSegment, Request, Response, ScalarType, ServerError,
+    ServerResult, Value, Variables,
+};
+use std::any::TypeId;
 use std::sync::{Arc, OnceLock};
 
 /// The argument of root fields by which an operation asks for a later state.
@@ -32,6 +37,22 @@ struct Guard {
 
 #[async_trait::async_trait]
 impl Extension for Guard {
+    async fn prepare_request(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        mut request: Request,
+        next: NextPrepareRequest<'_>,
+    ) -> ServerResult<Request> {
+        let asking = request.data.get(&TypeId::of::<Arc<Asking>>());
+        if let Some(asking) = asking.and_then(|asking| asking.downcast_ref::<Arc<Asking>>()) {
+            let renewed = asking.renewed().await.map_err(|error| error.into_server_error(Pos::default()))?;
+            if let Some(renewed) = renewed {
+                request.data.insert(Arc::new(renewed));
+            }
+        }
+        next.run(ctx, request).await
+    }
+
     async fn parse_query(
         &self,
         ctx: &ExtensionContext<'_>,
@@ -82,14 +103,29 @@ impl Extension for Guard {
                 },
                 Needed::Unlisted => Err(coded("access.forbidden", "the field has no permission")),
             };
-            allowed.map_err(|error| error.into_server_error(info.field.name.pos))?;
+            allowed.map_err(|error| ServerError {
+                path: path(info.path_node),
+                ..error.into_server_error(info.field.name.pos)
+            })?;
         }
         next.run(ctx, info).await
     }
 }
 
+/// Where in the answer a field is: an error without it would look as if nothing had been carried out.
+fn path(node: &QueryPathNode<'_>) -> Vec<PathSegment> {
+    let mut path: Vec<_> = std::iter::successors(Some(node), |node| node.parent)
+        .map(|node| match node.segment {
+            QueryPathSegment::Name(name) => PathSegment::Field(name.to_owned()),
+            QueryPathSegment::Index(index) => PathSegment::Index(index),
+        })
+        .collect();
+    path.reverse();
+    path
+}
+
 fn asking<'a>(ctx: &ExtensionContext<'a>) -> Option<&'a Arc<Asking>> {
-    ctx.query_data?.get(&std::any::TypeId::of::<Arc<Asking>>())?.downcast_ref()
+    ctx.query_data?.get(&TypeId::of::<Arc<Asking>>())?.downcast_ref()
 }
 
 fn waits(document: &ExecutableDocument, variables: &Variables) -> Vec<(Option<Name>, kernel::Position)> {

@@ -1,6 +1,6 @@
 //! Subscriptions: what is read anew whenever the views have moved on.
 
-use crate::asking::{Asking, forbidden, reaches, require};
+use crate::asking::{Asking, forbidden, reaches, require, unknown_user};
 use crate::commands::ownership;
 use crate::errors::{coded, failed};
 use crate::reading::{Seen, View};
@@ -129,8 +129,7 @@ impl Watching {
     async fn view(&self) -> Result<View> {
         let services = &self.asking.services;
         let caller = services.identity.caller(&self.asking.caller.subject).await.map_err(failed)?;
-        let caller =
-            caller.ok_or_else(|| coded("access.unknown_user", "nobody is known by the token's subject"))?;
+        let caller = caller.ok_or_else(unknown_user)?;
         caller.require_anywhere(Permission::ReadFleet).map_err(forbidden)?;
         services.library.open(&Arc::new(caller), None, services.clock.now()).await
     }

@@ -159,6 +159,23 @@ async fn roles_at_two_customers_show_these_two_and_not_their_partner() {
 }
 
 #[tokio::test]
+async fn a_forbidden_field_is_named_and_the_others_are_answered() {
+    let system = System::start().await;
+    let query = "{ viewer { user { subject } none: partner { name } } first: partners { totalCount nodes { customers { nodes { name } } } } }";
+    let world = World::new("acker");
+    world.record(&system).await;
+    let answer = system.ask(OPERATOR, query, Value::Null).await;
+    assert_eq!(answer["errors"][0]["path"], json!(["first", "nodes", 0, "customers"]), "{answer}");
+    let who = world.subject(Role::CustomerAuditor);
+    let query = "query($id: ID!) { node(id: $id) { id } viewer { user { subject } } }";
+    let variables = json!({ "id": global("Webhook", world.webhook) });
+    let answer = system.ask(&who, query, variables).await;
+    assert_eq!(answer["errors"][0]["path"], json!(["node"]));
+    assert_eq!(answer["data"], json!({ "node": null, "viewer": { "user": { "subject": who } } }));
+    system.stop().await;
+}
+
+#[tokio::test]
 async fn an_answer_names_the_request_it_belongs_to() {
     let system = System::start().await;
     let correlation = id::<CustomerId>().to_string();

@@ -7,6 +7,7 @@ mod isolation;
 mod mutations;
 mod reading;
 mod schema;
+mod sockets;
 mod subscriptions;
 mod system;
 mod views;

@@ -287,6 +287,7 @@ async fn the_catalogue_can_be_searched() {
     assert_eq!(found(json!({})).await, ["DSA-5400-1", "DSA-5380-1"]);
     assert_eq!(found(json!({ "search": "cve-2026-9" })).await, ["DSA-5400-1"]);
     assert_eq!(found(json!({ "search": "GREETER" })).await.len(), 2);
+    assert_eq!(found(json!({ "search": "gree\0ter" })).await.len(), 2);
     assert_eq!(found(json!({ "search": "50%" })).await, Vec::<String>::new());
     assert_eq!(found(json!({ "severities": ["HIGH", "LOW"] })).await, ["DSA-5380-1"]);
     assert_eq!(found(json!({ "platform": "WINDOWS" })).await, Vec::<String>::new());

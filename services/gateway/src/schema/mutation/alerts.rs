@@ -24,7 +24,7 @@ pub(crate) struct RegisterWebhookInput {
 payload! {
     RegisterWebhookPayload of alerts::RegisteredWebhook {
         webhook_id: ID = |registered| Some(global(Kind::Webhook, registered.webhook_id.0)),
-        /// `whsec_…` for the `v1` signature. Shown once: absent when the mutation is repeated.
+        /// `whsec_…` for the `v1` signature. Shown here only, and again when the mutation is repeated with its key.
         secret: String = |registered| registered.secret.clone(),
         /// `whpk_…` of the `v1a` signature.
         public_key: String = |registered| Some(registered.public_key.clone()),

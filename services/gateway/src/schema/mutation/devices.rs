@@ -23,7 +23,7 @@ pub(crate) struct IssueEnrolmentTokenInput {
 payload! {
     IssueEnrolmentTokenPayload of devices::IssuedToken {
         token_id: Uuid = |issued| Some(issued.token_id.0),
-        /// Shown once: absent when the mutation is repeated.
+        /// Shown here only, and again when the mutation is repeated with its key.
         token: String = |issued| issued.token.clone(),
         expires_at: DateTime<Utc> = |issued| Some(issued.expires_at),
     }
