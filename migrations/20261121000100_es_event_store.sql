@@ -106,9 +106,13 @@ declare
   part bigint;
   made int := 0;
 begin
+  -- Appends must not queue behind this while it waits for a lock.
+  perform set_config('lock_timeout', '200ms', true);
   for part in reached / width .. reached / width + 1 loop
     if to_regclass(format('es.event_%s', part)) is null then
-      execute format('create table es.event_%s partition of es.event for values from (%s) to (%s)', part, part * width, (part + 1) * width);
+      -- Made first and attached then: attaching leaves readers and writers of the others alone.
+      execute format('create table es.event_%s (like es.event including defaults)', part);
+      execute format('alter table es.event attach partition es.event_%s for values from (%s) to (%s)', part, part * width, (part + 1) * width);
       -- Reached through the parent only; a direct look would go round its policies.
       execute format('alter table es.event_%s enable row level security', part);
       execute format('alter table es.event_%s force row level security', part);
@@ -116,6 +120,9 @@ begin
     end if;
   end loop;
   return made;
+exception when lock_not_available then
+  -- Later: there is a whole partition in reserve.
+  return 0;
 end
 $$;
 select es.ensure_partitions();
@@ -231,8 +238,10 @@ create function es.sequence(p_limit int) returns table (seq bigint, given int) l
     select xid, pos, seq from es.sequencer for update
   ), page as (
     select e.xid, e.pos, row_number() over (order by e.xid, e.pos) as n
-      from es.event e, cursor c
-     where (e.xid, e.pos) > (c.xid, c.pos) and e.xid < pg_snapshot_xmin(pg_current_snapshot())
+      from es.event e
+     -- Scalars, not a join: only so is the index entered at the cursor instead of the log being read from its start.
+     where (e.xid, e.pos) > ((select c.xid from cursor c), (select c.pos from cursor c))
+       and e.xid < pg_snapshot_xmin(pg_current_snapshot())
      order by e.xid, e.pos
      limit p_limit
   ), ordered as (

@@ -26,6 +26,16 @@ impl Default for DatabaseOptions {
 /// How long a request waits for a connection: longer than a restart of the server, shorter than a caller's patience.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Limits of every session. A forgotten transaction would hold the sequencer's fence for everyone; a peer that vanished
+/// without a word would keep its locks (the sequencer's among them) for the two hours of TCP's default.
+const SESSION: &str = "set idle_in_transaction_session_timeout = '30s';
+                       set lock_timeout = '5s';
+                       set statement_timeout = '30s';
+                       set tcp_keepalives_idle = 10;
+                       set tcp_keepalives_interval = 5;
+                       set tcp_keepalives_count = 3;
+                       set tcp_user_timeout = 15000";
+
 /// The database, reached only through a scope.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -40,10 +50,7 @@ impl Database {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(|connection, _| {
                 Box::pin(async move {
-                    // A forgotten transaction would hold the sequencer's fence for everyone.
-                    sqlx::raw_sql("set idle_in_transaction_session_timeout = '30s'; set lock_timeout = '5s'")
-                        .execute(connection)
-                        .await?;
+                    sqlx::raw_sql(SESSION).execute(connection).await?;
                     Ok(())
                 })
             })
@@ -100,7 +107,15 @@ impl Database {
 
     /// Begins a transaction that sees and writes only what lies in `scope`. One round trip.
     pub async fn begin(&self, scope: &Scope) -> Result<Tx, StoreError> {
-        Ok(self.pool.begin_with(begin_statement(scope)).await?)
+        let (pool, statement) = (self.pool.clone(), begin_statement(scope));
+        // As a task of its own, which ends even when the caller is gone: a connection whose BEGIN was answered but not
+        // noticed would go back to the pool inside a transaction, and swallow the next caller's commit.
+        #[expect(clippy::disallowed_methods, reason = "the task's whole life is this one round trip")]
+        let begun = tokio::spawn(async move { pool.begin_with(statement).await });
+        match begun.await {
+            Ok(begun) => Ok(begun?),
+            Err(_panicked) => Err(StoreError::Database(sqlx::Error::WorkerCrashed)),
+        }
     }
 
     /// The pool itself, for functions that set their scope in the database, and for the backbone.

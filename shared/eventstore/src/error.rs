@@ -45,6 +45,19 @@ impl From<kernel::MalformedEvent> for StoreError {
 }
 
 impl StoreError {
+    /// Whether somebody else was in the way for a moment, so that the same thing works when tried again.
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Conflict { .. } => true,
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| BUSY_STATES.contains(&code.as_ref()))
+            }
+            Self::Database(_) | Self::Foreign { .. } | Self::Corrupt { .. } | Self::UnsafeRole { .. } => {
+                false
+            }
+        }
+    }
+
     /// Whether the database is out of reach, so that the same thing may work later.
     pub fn is_outage(&self) -> bool {
         match self {
@@ -55,6 +68,9 @@ impl StoreError {
         }
     }
 }
+
+/// SQLSTATEs of somebody in the way: serialisation failure, deadlock, lock not available, idle transaction ended.
+const BUSY_STATES: [&str; 4] = ["40001", "40P01", "55P03", "25P03"];
 
 /// SQLSTATE classes of a server that is going down, starting or out of resources.
 const OUTAGE_CLASSES: [&str; 3] = ["08", "53", "57"];

@@ -42,26 +42,30 @@ impl Log {
     /// Up to `limit` events after `after`, in order and without holes.
     pub async fn page(&self, after: Position, limit: i64) -> Result<Vec<Envelope>, StoreError> {
         let mut tx = self.database.begin(&Scope::Platform).await?;
-        let places: Vec<(i64, i64)> =
-            sqlx::query_as("select seq, pos from es.order_log where seq > $1 order by seq limit $2")
-                .bind(after.0)
-                .bind(limit.min(PAGE_MAX))
-                .fetch_all(&mut *tx)
-                .await?;
+        let places: Vec<(i64, i64, i64)> = sqlx::query_as(
+            "select seq, xid::text::bigint, pos from es.order_log where seq > $1 order by seq limit $2",
+        )
+        .bind(after.0)
+        .bind(limit.min(PAGE_MAX))
+        .fetch_all(&mut *tx)
+        .await?;
         if places.is_empty() {
             return Ok(Vec::new());
         }
-        let (seqs, positions): (Vec<i64>, Vec<i64>) = places.into_iter().unzip();
+        let seqs: Vec<i64> = places.iter().map(|place| place.0).collect();
+        let xids: Vec<i64> = places.iter().map(|place| place.1).collect();
+        let positions: Vec<i64> = places.iter().map(|place| place.2).collect();
         let bounds = (positions.iter().min().copied(), positions.iter().max().copied());
-        // The bounds let the planner leave out the other partitions.
+        // By (xid, pos), the only index that leads to an event's place; the bounds leave out the other partitions.
         let rows: Vec<EventRow> = sqlx::query_as(
             "select o.seq, e.stream_id, e.stream, e.version, e.event_id, e.event_type, e.schema_version,
                     e.partner_id, e.customer_id, e.command_id, e.occurred_at, e.recorded_at, e.meta, e.payload
-               from unnest($1::bigint[], $2::bigint[]) as o (seq, pos)
-               join es.event e on e.pos = o.pos and e.pos between $3 and $4
+               from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as o (seq, xid, pos)
+               join es.event e on e.xid = o.xid::text::xid8 and e.pos = o.pos and e.pos between $4 and $5
               order by o.seq",
         )
         .bind(&seqs)
+        .bind(&xids)
         .bind(&positions)
         .bind(bounds.0)
         .bind(bounds.1)

@@ -12,6 +12,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// How often a standby asks whether it may lead, and a leader looks for partitions.
 const STANDBY_PAUSE: Duration = Duration::from_secs(1);
+/// A server that takes longer for one batch is gone; another connection must lead.
+const STEP_DEADLINE: Duration = Duration::from_secs(10);
 /// Advisory lock of the leader.
 const LEADER_LOCK: i64 = 0x7066_7365_7100;
 
@@ -53,15 +55,16 @@ impl Sequencer {
         let mut quiet = PAUSE_MIN;
         let mut partitions_seen = tokio::time::Instant::now();
         while !stop.is_cancelled() {
-            let given = step(&mut leader).await?;
+            let step = tokio::time::timeout(STEP_DEADLINE, step(&mut leader)).await;
+            let given = step.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
             metrics::counter!("eventstore_sequenced_total").increment(given);
-            if given > 0 {
-                quiet = PAUSE_MIN;
-                continue;
-            }
             if partitions_seen.elapsed() > STANDBY_PAUSE {
                 sqlx::query("select es.ensure_partitions()").execute(&mut leader).await?;
                 partitions_seen = tokio::time::Instant::now();
+            }
+            if given > 0 {
+                quiet = PAUSE_MIN;
+                continue;
             }
             pause(stop, quiet).await;
             quiet = (quiet * 2).min(PAUSE_MAX);

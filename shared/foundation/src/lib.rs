@@ -3,7 +3,7 @@
 use access::InternalAuth;
 use contracts::{Accepted, Service, Written};
 use eventstore::{Committed, Database, DatabaseOptions, ExecuteError, Store, StoreError};
-use kernel::Refused;
+use kernel::{PartnerId, Refused};
 use messaging::{Broker, BrokerError, Consumer};
 use runtime::{Clock, Ids, Lifecycle, Settings, SystemClock, SystemIds};
 use secrecy::ExposeSecret;
@@ -99,10 +99,12 @@ impl Foundation {
     }
 
     /// Waits until the service's consumers have heard of everything that its callers can have seen in a view.
-    async fn hear(&self) -> Result<(), ApiError> {
+    async fn hear(&self, partner: Option<PartnerId>) -> Result<(), ApiError> {
         let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (consumer, interests) in consumers {
-            match messaging::has_heard_all(&self.database, consumer, interests, HEARING_PATIENCE).await {
+            match messaging::has_heard_all(&self.database, consumer, interests, partner, HEARING_PATIENCE)
+                .await
+            {
                 Ok(true) => {}
                 Ok(false) => {
                     return Err(ApiError::unavailable(
@@ -127,9 +129,9 @@ impl Foundation {
     /// The routes of the service's commands, which are decided with all that the callers can know.
     pub fn commands(&self) -> Commands {
         let foundation = self.clone();
-        Commands::new(self.internal.clone(), self.clock.clone()).when(move || {
-            let foundation = foundation.clone();
-            async move { foundation.hear().await }
+        Commands::new(self.internal.clone(), self.clock.clone()).when(move |caller| {
+            let (foundation, partner) = (foundation.clone(), caller.scope.partner_id());
+            async move { foundation.hear(partner).await }
         })
     }
 
@@ -162,10 +164,11 @@ pub fn store_failed(error: StoreError) -> ApiError {
         StoreError::Foreign { .. } => {
             ApiError::not_found("store.not_found", "there is no such object").because(error)
         }
-        StoreError::Conflict { .. } => ApiError::unavailable("store.busy", error),
+        error if error.is_busy() => ApiError::unavailable("store.busy", error),
         error if error.is_outage() => ApiError::unavailable("store.unavailable", error),
-        StoreError::Corrupt { .. } | StoreError::UnsafeRole { .. } | StoreError::Database(_) => {
-            ApiError::internal(error)
-        }
+        StoreError::Conflict { .. }
+        | StoreError::Corrupt { .. }
+        | StoreError::UnsafeRole { .. }
+        | StoreError::Database(_) => ApiError::internal(error),
     }
 }

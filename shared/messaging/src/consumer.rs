@@ -107,6 +107,14 @@ async fn catch_up(
     stop: &CancellationToken,
 ) -> Result<(), Lost> {
     let log = Log::new(database.clone());
+    for seq in postponed(database, consumer.name()).await? {
+        // One page of one event: the log is read by position.
+        for event in log.page(Position(seq - 1), 1).await? {
+            if !settle(database, channel, consumer, &event, stop).await? {
+                return Ok(());
+            }
+        }
+    }
     let mut cursor = place(database, consumer.name()).await?;
     loop {
         let page = log.page(cursor, CATCH_UP_PAGE).await?;
@@ -115,20 +123,62 @@ async fn catch_up(
             consumer.interests().iter().any(|interest| topology::covers(interest, &event.event_type))
         });
         for event in wanted {
-            match take_traced(database, consumer, event, stop).await {
-                Taken::Done => {}
-                Taken::Stopped => return Ok(()),
-                again @ (Taken::RetryAfter(..) | Taken::Park(_)) => {
-                    let body = message_body(event)?;
-                    if set_aside(channel, consumer.name(), &body, 0, again).await? == Aside::Parked {
-                        close(database, consumer.name(), event).await?;
-                    }
-                }
+            if stop.is_cancelled() || !settle(database, channel, consumer, event, stop).await? {
+                return Ok(());
             }
         }
         remember(database, consumer.name(), last).await?;
         cursor = last;
     }
+    Ok(())
+}
+
+/// Handles one event of the log or sets it aside; false when the process is to stop.
+async fn settle(
+    database: &Database,
+    channel: &Channel,
+    consumer: &dyn Consumer,
+    event: &Envelope,
+    stop: &CancellationToken,
+) -> Result<bool, Lost> {
+    match take_traced(database, consumer, event, stop).await {
+        Taken::Done => {}
+        Taken::Stopped => return Ok(false),
+        again @ (Taken::RetryAfter(..) | Taken::Park(_)) => {
+            let body = message_body(event)?;
+            postpone(database, consumer.name(), event).await?;
+            if set_aside(channel, consumer.name(), &body, 0, again).await? == Aside::Parked {
+                close(database, consumer.name(), event).await?;
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Events that were set aside and not handled since: a broker that was emptied meanwhile has lost them.
+async fn postponed(database: &Database, name: &str) -> Result<Vec<i64>, StoreError> {
+    let mut tx = database.begin(&Scope::Platform).await?;
+    let seqs = sqlx::query_scalar("select seq from es.postponed where consumer = $1 order by seq limit $2")
+        .bind(name)
+        .bind(CATCH_UP_PAGE)
+        .fetch_all(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(seqs)
+}
+
+/// Remembers an event before it is set aside.
+async fn postpone(database: &Database, name: &str, event: &Envelope) -> Result<(), StoreError> {
+    let mut tx = database.begin(&Scope::partner_of(event.tenant)).await?;
+    sqlx::query(
+        "insert into es.postponed (consumer, event_id, seq) values ($1, $2, $3) on conflict do nothing",
+    )
+    .bind(name)
+    .bind(event.event_id.0)
+    .bind(event.seq.0)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
     Ok(())
 }
 
@@ -174,6 +224,9 @@ async fn receive(
         Taken::Done => {}
         Taken::Stopped => return Ok(()),
         again @ (Taken::RetryAfter(..) | Taken::Park(_)) => {
+            if let Ok(event) = &event {
+                postpone(database, consumer.name(), event).await?;
+            }
             let aside =
                 set_aside(channel, consumer.name(), &delivery.data, attempt(&delivery), again).await?;
             if let (Aside::Parked, Ok(event)) = (aside, &event) {
@@ -227,6 +280,11 @@ enum Aside {
 async fn close(database: &Database, name: &str, event: &Envelope) -> Result<(), StoreError> {
     let mut tx = database.begin(&Scope::partner_of(event.tenant)).await?;
     sqlx::query("insert into es.inbox (consumer, event_id) values ($1, $2) on conflict do nothing")
+        .bind(name)
+        .bind(event.event_id.0)
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query("delete from es.postponed where consumer = $1 and event_id = $2")
         .bind(name)
         .bind(event.event_id.0)
         .execute(&mut *tx)

@@ -69,8 +69,8 @@ pub(crate) enum Taken {
     Stopped,
 }
 
-/// Attempts in place when other writers come first.
-const CONFLICTS_MAX: u32 = 10;
+/// The longest pause, in milliseconds, when other writers come first.
+const CONFLICT_PAUSE_MAX: u64 = 500;
 /// Wait after an unexpected failure; the broker holds the event meanwhile.
 const FAILURE_DELAY: Duration = Duration::from_secs(1);
 
@@ -81,7 +81,7 @@ pub(crate) async fn take(
     event: &Envelope,
     stop: &CancellationToken,
 ) -> Taken {
-    let mut conflicts = 0;
+    let mut conflicts: u32 = 0;
     let mut outage_pause = Duration::from_millis(100);
     loop {
         let error = match try_once(database, consumer, event).await {
@@ -98,9 +98,10 @@ pub(crate) async fn take(
                 outage_pause = (outage_pause * 2).min(Duration::from_secs(2));
                 outage_pause
             }
-            HandlerError::Store(StoreError::Conflict { .. }) if conflicts < CONFLICTS_MAX => {
+            // In place: an event that is set aside is overtaken by later ones, such as the revocation of its approval.
+            HandlerError::Store(store) if store.is_busy() => {
                 conflicts += 1;
-                Duration::from_millis(u64::from(conflicts) * 5)
+                Duration::from_millis((u64::from(conflicts) * 5).min(CONFLICT_PAUSE_MAX))
             }
             HandlerError::Malformed(malformed) => return Taken::Park(malformed.to_string()),
             HandlerError::Store(_) => return Taken::RetryAfter(FAILURE_DELAY, chain(&error)),
@@ -133,6 +134,11 @@ async fn try_once(
         sqlx::query("update es.consumer set seq = $2, updated_at = now() where name = $1 and seq < $2")
             .bind(consumer.name())
             .bind(event.seq.0)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("delete from es.postponed where consumer = $1 and event_id = $2")
+            .bind(consumer.name())
+            .bind(event.event_id.0)
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;

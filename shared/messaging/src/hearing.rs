@@ -1,7 +1,7 @@
 //! Whether a consumer has heard of everything that was known when the question was asked.
 
 use eventstore::{Database, StoreError};
-use kernel::Scope;
+use kernel::{PartnerId, Scope};
 use std::time::Duration;
 
 const PAUSE_MIN: Duration = Duration::from_millis(5);
@@ -10,12 +10,15 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Waits until `consumer` has handled every event of its `interests` that has a position now; whether it has before
 /// `timeout` is over.
 ///
+/// With a partner, of that partner's own events only: nobody waits for another tenant's, nor for a vendor's import.
+///
 /// A caller that saw an approval in a view and then sends a command must not hear "not approved" from a service that
 /// has not heard of it yet.
 pub async fn has_heard_all(
     database: &Database,
     consumer: &str,
     interests: &[&str],
+    partner: Option<PartnerId>,
     timeout: Duration,
 ) -> Result<bool, StoreError> {
     let deadline = tokio::time::Instant::now() + timeout;
@@ -28,15 +31,17 @@ pub async fn has_heard_all(
             "select exists (
                select
                  from es.order_log o
-                 join es.event e on e.pos = o.pos
+                 join es.event e on e.xid = o.xid and e.pos = o.pos
                 where o.seq > coalesce((select c.seq from es.consumer c where c.name = $1), 0)
                   and o.seq <= $2
                   and e.event_type like any ($3)
+                  and ($4::uuid is null or e.partner_id = $4)
                   and not exists (select from es.inbox i where i.consumer = $1 and i.event_id = e.event_id))",
         )
         .bind(consumer)
         .bind(head.0)
         .bind(&patterns)
+        .bind(partner.map(|id| id.0))
         .fetch_one(&mut *tx)
         .await?;
         tx.commit().await?;

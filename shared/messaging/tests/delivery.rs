@@ -62,11 +62,12 @@ impl Aggregate for Notes {
     fn evolve((): (), _: &Noted) {}
 }
 
-/// Remembers what it took in; says "later" to 1,300 twice and cannot bear 99.
+/// Remembers what it took in; says "later" to 1,300 twice, "much later" to 1,400 once, and cannot bear 99.
 #[derive(Default)]
 struct Reader {
     seen: Mutex<Vec<i64>>,
     thirteens: Mutex<u32>,
+    fourteens: Mutex<u32>,
 }
 
 #[async_trait::async_trait]
@@ -87,6 +88,13 @@ impl Consumer for Reader {
             *thirteens += 1;
             if *thirteens <= 2 {
                 return Ok(Outcome::RetryAfter(Duration::from_secs(1)));
+            }
+        }
+        if number == 1_400 {
+            let mut fourteens = self.fourteens.lock().unwrap();
+            *fourteens += 1;
+            if *fourteens == 1 {
+                return Ok(Outcome::RetryAfter(Duration::from_mins(5)));
             }
         }
         self.seen.lock().unwrap().push(number);
@@ -197,7 +205,7 @@ async fn a_service_knows_whether_it_has_heard_of_everything() {
     let log = eventstore::Log::new(f.store.database().clone());
     eventually("positions to be given", async || log.head().await.unwrap().0 == 3).await;
     let heard = async |consumer, interests: &[&str], patience| {
-        has_heard_all(f.store.database(), consumer, interests, patience).await.unwrap()
+        has_heard_all(f.store.database(), consumer, interests, None, patience).await.unwrap()
     };
     assert!(heard("test.reader", &["test.Noted"], Duration::from_mins(1)).await);
     assert_eq!(*f.reader.seen.lock().unwrap(), [0, 1, 2], "all of it was handled by then");
@@ -206,4 +214,14 @@ async fn a_service_knows_whether_it_has_heard_of_everything() {
         "who never listens has heard of nothing"
     );
     assert!(heard("test.nobody", &["other.*"], Duration::ZERO).await, "except of what never happened");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_set_aside_is_not_lost_with_the_broker() {
+    let f = Fixture::start().await;
+    f.note([1_400, 2]).await;
+    f.until_seen([2]).await;
+    // The broker holds 1,400 back for five minutes; whoever connects anew reads it from the log, at once.
+    f.broker.cut_connections().await;
+    f.until_seen([2, 1_400]).await;
 }

@@ -40,7 +40,7 @@ pub struct CommandContext {
 }
 
 /// What must be so before a command is decided.
-type Ready = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>> + Send + Sync>;
+type Ready = Arc<dyn Fn(&Caller) -> Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>> + Send + Sync>;
 
 /// Makes the routes of a service's commands.
 #[derive(Clone)]
@@ -53,17 +53,17 @@ pub struct Commands {
 impl Commands {
     /// Routes that trust the other services' secret.
     pub fn new(auth: InternalAuth, clock: Arc<dyn Clock>) -> Self {
-        Self { auth, clock, ready: Arc::new(|| Box::pin(async { Ok(()) })) }
+        Self { auth, clock, ready: Arc::new(|_| Box::pin(async { Ok(()) })) }
     }
 
     /// The same routes, which wait for `ready` before every command.
     #[must_use]
     pub fn when<F, Fut>(self, ready: F) -> Self
     where
-        F: Fn() -> Fut + Send + Sync + 'static,
+        F: Fn(&Caller) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<(), ApiError>> + Send + 'static,
     {
-        Self { ready: Arc::new(move || Box::pin(ready())), ..self }
+        Self { ready: Arc::new(move |caller| Box::pin(ready(caller))), ..self }
     }
 
     /// The route of the command `C`, answered by `handler(state, context, command)`, which is asked again while the
@@ -81,7 +81,7 @@ impl Commands {
             async move {
                 let caller = commands.caller::<C>(&request)?;
                 let (context, command) = read::<C>(&caller, &body)?;
-                (commands.ready)().await?;
+                (commands.ready)(&context.caller).await?;
                 let mut outcome = handler(state.clone(), context, command).await;
                 for pause in PAUSES {
                     if !outcome.as_ref().is_err_and(|error| error.code == BUSY) {
