@@ -55,8 +55,8 @@ impl Sequencer {
         let mut quiet = PAUSE_MIN;
         let mut partitions_seen = tokio::time::Instant::now();
         while !stop.is_cancelled() {
-            let step = tokio::time::timeout(STEP_DEADLINE, step(&mut leader)).await;
-            let given = step.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
+            let answer = tokio::time::timeout(STEP_DEADLINE, step(&mut leader)).await;
+            let given = answer.map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
             metrics::counter!("eventstore_sequenced_total").increment(given);
             if partitions_seen.elapsed() > STANDBY_PAUSE {
                 sqlx::query("select es.ensure_partitions()").execute(&mut leader).await?;

@@ -252,8 +252,8 @@ async fn a_caller_that_goes_away_leaves_no_open_transaction_to_the_next() {
         let cause = cause();
         let target = Target { scope: &scope, tenant, stream_id: id(), cause: &cause, occurred_at: None };
         store.execute::<Counter>(target, 1).await.unwrap();
-        let begun = connection.begin(&scope).await.unwrap();
-        begun.rollback().await.unwrap();
+        let transaction = connection.begin(&scope).await.unwrap();
+        transaction.rollback().await.unwrap();
         let kept: i64 = sqlx::query_scalar("select count(*) from es.event where command_id = $1")
             .bind(cause.command_id.0)
             .fetch_one(&mut database.owner().await)
