@@ -324,6 +324,21 @@ pub(crate) async fn pending_patches(tx: &mut Tx, customer_id: CustomerId) -> Res
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
+/// Whether the patch was up for a decision before: then the rules have looked at it, or a person has decided.
+pub(crate) async fn was_opened(
+    tx: &mut Tx,
+    customer_id: CustomerId,
+    patch_id: PatchId,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "select exists (select from approvals.approval where customer_id = $1 and patch_id = $2)",
+    )
+    .bind(customer_id.0)
+    .bind(patch_id.0)
+    .fetch_one(&mut **tx)
+    .await
+}
+
 /// Customers where the patch was ever up for a decision; with `pending`, those where it still is.
 pub(crate) async fn customers_with(
     tx: &mut Tx,

@@ -7,7 +7,7 @@ use contracts::devices::PatchFoundMissing;
 use contracts::feeds::{PatchEvent, PatchFacts};
 use contracts::tenancy::CustomerRegistered;
 use eventstore::{Store, Tx};
-use kernel::{CustomerId, Envelope, EventData, PatchId, Scope, Tenant};
+use kernel::{Envelope, EventData, PatchId, Scope, Tenant};
 use messaging::{Consumer, HandlerError, Outcome};
 use std::time::Duration;
 
@@ -129,7 +129,7 @@ impl Reactor {
         };
         // A scan may be older than the end of the patch: then nothing is left to decide.
         let installable = patch.standing == Standing::Published;
-        if installable && !is_open(tx, event.tenant, customer_id, &patch).await? {
+        if installable && !facts::was_opened(tx, customer_id, fact.patch_id).await? {
             let evaluation = self.evaluation(event, event.tenant);
             let cause = event.reaction("approvals", "open");
             evaluation.carry_out(tx, &patch, Command::Open(patch.at(customer_id)), &cause).await?;
@@ -145,15 +145,4 @@ impl Reactor {
         self.evaluation(event, event.tenant).apply(tx, &pending).await?;
         Ok(Outcome::Handled)
     }
-}
-
-/// Whether the patch was up for a decision before: then the rules have looked at it, or a person has decided.
-async fn is_open(
-    tx: &mut Tx,
-    tenant: Tenant,
-    customer_id: CustomerId,
-    patch: &facts::Patch,
-) -> Result<bool, HandlerError> {
-    let known = facts::customers_with(tx, patch.patch_id, false).await?;
-    Ok(known.contains(&Tenant::customer(tenant.partner_id, customer_id)))
 }
