@@ -41,18 +41,13 @@ async fn read_audit_trail(
     let target = Target {
         scope: &sight.writes,
         tenant: sight.tenant,
-        stream_id: reader_stream(&context.caller, sight.tenant),
+        // A stream of its own for every reading: there is no state to keep, and a stream is loaded whole.
+        stream_id: StreamId::derived(context.cause.command_id.0, "reading"),
         cause: &context.cause,
         occurred_at: None,
     };
     let committed = foundation.store.execute::<Reading>(target, fact).await.map_err(failed)?;
     Ok(accepted(page, committed))
-}
-
-/// One per reader and tenant: the same person may read once as the partner's and once as a customer's.
-fn reader_stream(caller: &Caller, tenant: Tenant) -> StreamId {
-    let customer_id = tenant.customer_id.map_or(Uuid::nil(), |id| id.0);
-    StreamId::derived(caller.user_id.0, &format!("audit/{}/{customer_id}", tenant.partner_id))
 }
 
 /// What a caller may see of the trail, and whose fact it is that they looked.

@@ -4,7 +4,7 @@ use contracts::auditing::{AuditAccessEvent, AuditRecordRead};
 use kernel::{Aggregate, Refused};
 use std::convert::Infallible;
 
-/// The aggregate: one per reader, with nothing to decide.
+/// The aggregate: one per reading, with nothing to decide.
 #[derive(Debug)]
 pub(crate) struct Reading;
 
