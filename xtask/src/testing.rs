@@ -72,7 +72,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // What a killed test leaves behind ends with the run.
         .env(RUN_FOLDER_VARIABLE, infra.folder());
     options.choose_packages(&mut test);
-    test.arg("--").args(&options.filters);
+    // One failure must not hide the others.
+    test.arg("--no-fail-fast").arg("--").args(&options.filters);
     run_visible("cargo test", &mut test)?;
     infra.check_alive()?;
     step.done("passed");

@@ -208,6 +208,7 @@ async fn a_webhook_gets_the_events_of_its_tenant_that_come_after_its_registratio
     let unknown = system.send(&admin, registration.clone()).await.unwrap_err();
     assert_eq!((unknown.status, unknown.code.as_str()), (404, "alerts.customer_unknown"));
     system.happens(own, registered(own)).await;
+    system.has_read_all().await;
     system.send(&admin, registration.clone()).await.unwrap();
     let stranger = System::caller(id(), Role::PartnerAdmin);
     let hidden = system.send(&stranger, registration).await.unwrap_err();
