@@ -29,7 +29,7 @@ pub(crate) async fn run(foundation: Foundation, config: DevicesSettings) {
     loop {
         let limit = TimeDelta::seconds(config.offline_after_seconds.into());
         match sweep(&foundation, foundation.clock.now(), limit).await {
-            Ok(more) if more => continue,
+            Ok(true) if !foundation.lifecycle.stop.is_cancelled() => continue,
             Ok(_) => {}
             Err(Fault::Store(error)) => tracing::warn!(error.message = %error, "a sweep did not work"),
             Err(Fault::Answer(error)) => tracing::warn!(error.code = %error.code, "a sweep was refused"),
