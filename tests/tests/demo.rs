@@ -15,7 +15,7 @@ fn tell(arguments: &[&str]) {
         panic!("PATCHFLEET_XTASK is not set: run the tests with `cargo xtask test`");
     };
     let output = Command::new(xtask)
-        .args(["demo", "--once"])
+        .args(["demo", "--once", "--any-ports"])
         .args(arguments)
         .env_remove("PATCHFLEET_DATABASE_URL")
         .env_remove("PATCHFLEET_AMQP_URL")

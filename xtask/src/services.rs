@@ -44,6 +44,9 @@ pub(crate) struct Options {
     /// One process per service instead of one for all
     #[arg(long)]
     separate: bool,
+    /// Take any free ports, so that another system can start at the same moment
+    #[arg(long)]
+    any_ports: bool,
     #[command(flatten)]
     infra: infra::Options,
 }
@@ -103,7 +106,7 @@ impl System {
         let programs = Programs::build(root, progress)?;
         let infra = Infra::start(root, options.infra, progress)?;
         let client_secret = infra::secret()?;
-        let ports = ports()?;
+        let ports = ports(options.any_ports)?;
         let log = |name: &str| infra.folder().join(format!("{name}.log"));
         let mut settings = settings(&infra, &ports, &client_secret)?;
         settings.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
@@ -216,9 +219,10 @@ fn service_url(owner_url: &str) -> Result<String> {
     Ok(format!("{scheme}://{SERVICE_ROLE}@{server}"))
 }
 
-/// A port for each service: the usual ones, or free ones where another system has taken one of them.
-fn ports() -> Result<BTreeMap<Service, u16>> {
-    let all_free = USUAL_PORTS.iter().all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+/// A port for each service: the usual ones, or free ones where another system has taken one of them or may do so.
+fn ports(any: bool) -> Result<BTreeMap<Service, u16>> {
+    let all_free =
+        !any && USUAL_PORTS.iter().all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
     let ports = if all_free { USUAL_PORTS } else { infra::free_ports()? };
     Ok(Service::ALL.into_iter().zip(ports).collect())
 }
