@@ -58,13 +58,21 @@ pub(super) async fn claim(
     limit: usize,
 ) -> Result<Vec<Claimed>, StoreError> {
     let mut tx = database.begin(&Scope::Platform).await?;
+    // Every part reads as many rows as it takes, however many wait: one index entry of each webhook, then its first few.
     let rows: Vec<ClaimedRow> = sqlx::query_as(
         "with due as (
-           select webhook_id
-             from alerts.delivery
-            where settled_at is null and next_attempt_at <= now()
-            group by webhook_id
-            order by min(next_attempt_at)
+           select w.webhook_id
+             from alerts.webhook w
+            cross join lateral (
+              select d.next_attempt_at
+                from alerts.delivery d
+               where d.webhook_id = w.webhook_id
+                 and d.settled_at is null
+                 and d.next_attempt_at <= now()
+               order by d.next_attempt_at
+               limit 1
+            ) first
+            order by first.next_attempt_at
          ), picked as (
            select p.webhook_id, p.event_id
              from due
