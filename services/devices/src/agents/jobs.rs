@@ -65,10 +65,11 @@ pub(super) async fn next(
             retried(|| agents.still_there(&contact)).await?;
             touched = Instant::now();
         }
+        let untouched = touch_every.saturating_sub(touched.elapsed());
         let stopped = tokio::select! {
             () = agents.foundation.lifecycle.stopped() => true,
-            // At the latest when patience ends, for a last look.
-            _ = tokio::time::timeout(left, listener.heard()) => false,
+            // At the latest when the next touch is due, or when patience ends, for a last look.
+            _ = tokio::time::timeout(left.min(untouched), listener.heard()) => false,
         };
         if stopped {
             break;
