@@ -181,7 +181,7 @@ async fn write<A: Aggregate>(
 
 /// Looks up what the command names and gives every device its part.
 async fn make_plans(tx: &mut Tx, command: &PatchNow) -> Result<Vec<DevicePlan>, Stop> {
-    let devices = fleet::devices(tx, command.customer_id, &command.device_ids).await?;
+    let devices = fleet::devices(tx, command.customer_id, &command.device_ids, &command.patch_ids).await?;
     let known: BTreeSet<DeviceId> = devices.iter().map(|device| device.device_id).collect();
     if let Some(device_id) = command.device_ids.iter().copied().find(|id| !known.contains(id)) {
         return Err(Unknown::Device { device_id }.into());
@@ -190,7 +190,9 @@ async fn make_plans(tx: &mut Tx, command: &PatchNow) -> Result<Vec<DevicePlan>, 
     if let Some(patch_id) = command.patch_ids.iter().copied().find(|id| !known.contains(id)) {
         return Err(Unknown::Patch { patch_id }.into());
     }
-    let approved = fleet::approved(tx, command.customer_id).await?;
+    let missing: BTreeSet<PatchId> =
+        devices.iter().flat_map(|device| &device.missing).map(|missing| missing.patch_id).collect();
+    let approved = fleet::approved(tx, command.customer_id, &missing).await?;
     Ok(plan(&devices, &approved, &Chosen::of(&command.patch_ids)))
 }
 

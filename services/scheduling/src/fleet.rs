@@ -165,13 +165,16 @@ struct MissingRow {
     packages: Json<Vec<MissingPackage>>,
 }
 
-/// What the planner must know of those of the devices that are the customer's.
+/// What the planner must know of those of the devices that are the customer's: which of the patches they miss, or all
+/// that they miss if no patch is named.
 pub(crate) async fn devices(
     tx: &mut Tx,
     customer_id: CustomerId,
     device_ids: &[DeviceId],
+    patch_ids: &[PatchId],
 ) -> Result<Vec<Device>, StoreError> {
     let device_ids: Vec<Uuid> = device_ids.iter().map(|id| id.0).collect();
+    let patch_ids: Vec<Uuid> = patch_ids.iter().map(|id| id.0).collect();
     let rows: Vec<DeviceRow> = sqlx::query_as(
         "select device_id, online, mode
            from scheduling.device
@@ -189,10 +192,13 @@ pub(crate) async fn devices(
                 m.packages
            from scheduling.missing m
            left join scheduling.patch p using (patch_id)
-          where m.customer_id = $1 and m.device_id = any($2)",
+          where m.customer_id = $1
+            and m.device_id = any($2)
+            and (cardinality($3::uuid[]) = 0 or m.patch_id = any($3))",
     )
     .bind(customer_id.0)
     .bind(&device_ids)
+    .bind(&patch_ids)
     .fetch_all(&mut **tx)
     .await?;
     let mut missing_on: BTreeMap<Uuid, Vec<Missing>> = BTreeMap::new();
@@ -215,13 +221,20 @@ pub(crate) async fn devices(
         .collect()
 }
 
-/// What may be installed at the customer.
-pub(crate) async fn approved(tx: &mut Tx, customer_id: CustomerId) -> Result<BTreeSet<PatchId>, sqlx::Error> {
-    let ids: Vec<Uuid> =
-        sqlx::query_scalar("select patch_id from scheduling.approval where customer_id = $1")
-            .bind(customer_id.0)
-            .fetch_all(&mut **tx)
-            .await?;
+/// Those of the patches that may be installed at the customer.
+pub(crate) async fn approved(
+    tx: &mut Tx,
+    customer_id: CustomerId,
+    patch_ids: &BTreeSet<PatchId>,
+) -> Result<BTreeSet<PatchId>, sqlx::Error> {
+    let patch_ids: Vec<Uuid> = patch_ids.iter().map(|id| id.0).collect();
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "select patch_id from scheduling.approval where customer_id = $1 and patch_id = any($2)",
+    )
+    .bind(customer_id.0)
+    .bind(patch_ids)
+    .fetch_all(&mut **tx)
+    .await?;
     Ok(ids.into_iter().map(PatchId).collect())
 }
 

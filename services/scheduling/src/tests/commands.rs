@@ -1,6 +1,7 @@
 //! What people ask for: who may, what they get, and what a repetition does.
 
 use super::world::{VALID_FOR, World, operator, with_role};
+use crate::fleet;
 use contracts::devices::AgentMode;
 use contracts::permissions::Role;
 use contracts::scheduling::{
@@ -230,6 +231,23 @@ async fn a_revoked_approval_counts_no_more() {
     let parts = parts(&world).await;
     let [DeviceJobEvent::DeviceJobSkipped(skipped)] = &parts[..] else { panic!("{parts:?}") };
     assert_eq!(skipped.reason, SkipReason::NotApproved);
+}
+
+#[tokio::test]
+async fn only_what_the_command_is_about_is_looked_up() {
+    let world = World::new().await;
+    let (curl, bash) = (world.approved_patch("DSA-1").await, world.approved_patch("DSA-2").await);
+    let unapproved = world.patch("DSA-3").await;
+    let device = world.device(AgentMode::Full, &[curl, bash, unapproved]).await;
+    world.settle().await;
+    let mut tx = world.store.database().begin(&kernel::Scope::partner_of(world.tenant)).await.unwrap();
+    for (named, expected) in [(vec![bash], 1), (vec![], 3), (vec![id()], 0)] {
+        let devices = fleet::devices(&mut tx, world.customer(), &[device], &named).await.unwrap();
+        assert_eq!(devices[0].missing.len(), expected, "{named:?}");
+    }
+    let asked = [bash, unapproved].into();
+    let approved = fleet::approved(&mut tx, world.customer(), &asked).await.unwrap();
+    assert_eq!(approved, [bash].into());
 }
 
 #[tokio::test]
