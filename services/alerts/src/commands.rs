@@ -7,15 +7,12 @@ use alerts_domain::{alert, alert::Alert, webhook, webhook::Webhook};
 use contracts::Accepted;
 use contracts::alerts::{AcknowledgeAlert, DisableWebhook, RegisterWebhook, RegisteredWebhook, ResolveAlert};
 use contracts::permissions::Permission;
-use eventstore::{Committed, ExecuteError, StoreError, Target};
+use eventstore::{Committed, Target, Tx};
 use foundation::{Foundation, accepted, failed, store_failed};
-use kernel::{AlertId, CustomerId, PartnerId, Refused, StreamId, Tenant, WebhookId};
+use kernel::{AlertId, CustomerId, PartnerId, StreamId, Tenant, WebhookId};
 use std::sync::Arc;
 use uuid::Uuid;
 use web::{ApiError, CommandContext};
-
-/// Attempts of a transaction that others came before.
-const ATTEMPTS_MAX: u32 = 5;
 
 /// What the use cases work with.
 #[derive(Clone)]
@@ -64,9 +61,7 @@ async fn register_webhook(
         url: url.clone(),
         event_types: command.event_types.clone(),
     };
-    let committed = with_conflicts(async || {
-        let mut tx = store.database().begin(&caller.scope).await?;
-        let committed = store.execute_in::<Webhook>(&mut tx, target, register.clone()).await?;
+    let committed = write(&services, target, register, async |tx| {
         sqlx::query(
             "insert into alerts.webhook (webhook_id, partner_id, customer_id, url, event_types, key_id)
              values ($1, $2, $3, $4, $5, $6)
@@ -78,10 +73,9 @@ async fn register_webhook(
         .bind(&url)
         .bind(&command.event_types)
         .bind(services.keys.key_id())
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(committed)
+        .execute(&mut **tx)
+        .await
+        .map(drop)
     })
     .await?;
 
@@ -107,18 +101,14 @@ async fn disable_webhook(
     context.caller.require(Permission::ManageWebhooks, tenant.customer_id)?;
     let target = target(&context, tenant, webhook_id.0);
     let disable = webhook::Command::Disable { webhook_id, reason: "switched off by a user".to_owned() };
-    let store = &services.foundation.store;
-    let committed = with_conflicts(async || {
-        let mut tx = store.database().begin(&context.caller.scope).await?;
-        let committed = store.execute_in::<Webhook>(&mut tx, target, disable.clone()).await?;
+    let committed = write(&services, target, disable, async |tx| {
         sqlx::query(
             "update alerts.webhook set disabled_at = now() where webhook_id = $1 and disabled_at is null",
         )
         .bind(webhook_id.0)
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(committed)
+        .execute(&mut **tx)
+        .await
+        .map(drop)
     })
     .await?;
     Ok(accepted((), committed))
@@ -209,15 +199,18 @@ fn target(context: &CommandContext, tenant: Tenant, id: Uuid) -> Target<'_> {
     }
 }
 
-/// Begins anew as long as others come first.
-async fn with_conflicts<R: Refused>(
-    transaction: impl AsyncFn() -> Result<Committed, ExecuteError<R>>,
+/// Appends a webhook's fact and brings its row to what the fact says, both or neither.
+async fn write(
+    services: &Services,
+    target: Target<'_>,
+    command: webhook::Command,
+    keep: impl AsyncFnOnce(&mut Tx) -> Result<(), sqlx::Error>,
 ) -> Result<Committed, ApiError> {
-    let mut attempts = 1;
-    loop {
-        match transaction().await {
-            Err(ExecuteError::Store(StoreError::Conflict { .. })) if attempts < ATTEMPTS_MAX => attempts += 1,
-            outcome => return outcome.map_err(failed),
-        }
-    }
+    let store = &services.foundation.store;
+    let database = |error: sqlx::Error| store_failed(error.into());
+    let mut tx = store.database().begin(target.scope).await.map_err(store_failed)?;
+    let committed = store.execute_in::<Webhook>(&mut tx, target, command).await.map_err(failed)?;
+    keep(&mut tx).await.map_err(database)?;
+    tx.commit().await.map_err(database)?;
+    Ok(committed)
 }

@@ -26,9 +26,6 @@ use std::sync::Arc;
 use uuid::Uuid;
 use web::{ApiError, CommandContext, Commands};
 
-/// Attempts of a command that meets its own repetition: the second one finds the first one's facts.
-const ATTEMPTS_MAX: u32 = 5;
-
 /// What the use cases work with.
 #[derive(Clone)]
 pub(crate) struct Services {
@@ -82,13 +79,7 @@ pub(crate) async fn patch_now(
         return Err(access::Denied { permission: Permission::Deploy }.into());
     };
     let tenant = Tenant::customer(partner_id, customer_id);
-    let mut attempt = 1;
-    loop {
-        match start(&services, &context, tenant, &command).await {
-            Err(stop) if stop.is_conflict() && attempt < ATTEMPTS_MAX => attempt += 1,
-            outcome => return Ok(outcome?),
-        }
-    }
+    Ok(start(&services, &context, tenant, &command).await?)
 }
 
 /// Whoever may not even see the customer learns nothing of it; whoever sees it and may not do this is told so.

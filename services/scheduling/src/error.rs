@@ -47,14 +47,8 @@ impl Refused for Unknown {
 pub(crate) enum Stop {
     /// An answer for the caller.
     Refused(ApiError),
-    /// The machinery; a conflict is worth another attempt.
+    /// The machinery; the route tries again what somebody else was in the way of.
     Store(StoreError),
-}
-
-impl Stop {
-    pub(crate) fn is_conflict(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Conflict { .. }))
-    }
 }
 
 impl<R: Refused> From<ExecuteError<R>> for Stop {

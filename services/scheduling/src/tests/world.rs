@@ -268,7 +268,13 @@ impl World {
         context: &CommandContext,
         command: PatchNow,
     ) -> Result<Accepted<StartedDeployment>, ApiError> {
-        patch_now(self.services.clone(), context.clone(), command).await
+        // As the route does: whoever meets the same command on its way asks again.
+        loop {
+            match patch_now(self.services.clone(), context.clone(), command.clone()).await {
+                Err(error) if error.code == "store.busy" => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Patches the devices now, as the customer's admin.
