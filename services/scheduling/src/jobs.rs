@@ -176,26 +176,36 @@ struct SilentRow {
     traceparent: Option<String>,
 }
 
-/// Queued installs that have expired, and everything else that was last heard of before `silent_since`.
+/// Queued installs that have expired, and everything else that was last heard of before `silent_since`. Those that were
+/// looked at before come last, so that some that cannot be given up do not stand in the others' way.
 pub(crate) async fn silent(
     tx: &mut Tx,
     now: DateTime<Utc>,
     silent_since: DateTime<Utc>,
-) -> Result<Vec<Silent>, StoreError> {
+) -> Result<Vec<Result<Silent, StoreError>>, StoreError> {
+    // A row that is locked is being changed: somebody has just been heard of.
     let rows: Vec<SilentRow> = sqlx::query_as(
-        "select job_id, partner_id, customer_id, kind, stage, correlation_id, traceparent
-           from scheduling.job
-          where open
-            and case stage when 'QUEUED' then expires_at < $1 else heard_at < $2 end
-          order by heard_at
-          limit $3",
+        "with silent as (
+           select job_id
+             from scheduling.job
+            where open
+              and case stage when 'QUEUED' then expires_at < $1 else heard_at < $2 end
+            order by greatest(heard_at, looked_at)
+            limit $3
+              for update skip locked
+         )
+         update scheduling.job j
+            set looked_at = $1
+           from silent s
+          where j.job_id = s.job_id
+        returning j.job_id, j.partner_id, j.customer_id, j.kind, j.stage, j.correlation_id, j.traceparent",
     )
     .bind(now)
     .bind(silent_since)
     .bind(SILENT_MAX)
     .fetch_all(&mut **tx)
     .await?;
-    rows.into_iter().map(Silent::try_from).collect()
+    Ok(rows.into_iter().map(Silent::try_from).collect())
 }
 
 impl TryFrom<SilentRow> for Silent {

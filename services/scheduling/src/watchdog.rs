@@ -40,23 +40,40 @@ impl Watchdog {
         let now = self.clock.now();
         let mut tx = self.store.database().begin(&Scope::Platform).await?;
         let silent = jobs::silent(&mut tx, now, now - self.stalled_after).await?;
-        tx.rollback().await?;
+        tx.commit().await?;
         let mut given_up = 0;
         for job in silent {
-            let committed = match job.stage {
-                SilentStage::Scan => {
-                    let silent_for_seconds = self.stalled_after.num_seconds().unsigned_abs();
-                    let command = scan_job::Command::GiveUp { silent_for_seconds };
-                    self.give_up::<ScanJob>(&job, "scan", command).await?
-                }
-                SilentStage::Install(seen) => {
-                    self.give_up::<DeviceJob>(&job, seen.name(), device_job::Command::GiveUp { seen }).await?
+            let outcome = match &job {
+                Ok(job) => self.try_to_give_up(job).await,
+                Err(unreadable) => {
+                    tracing::error!(error = unreadable as &dyn std::error::Error, "a job cannot be read");
+                    continue;
                 }
             };
-            given_up +=
-                usize::from(committed.is_some_and(|written| written.pos.is_some() && !written.repeated));
+            match outcome {
+                Ok(written) => given_up += usize::from(written),
+                Err(error) if error.is_outage() => return Err(error),
+                // Its turn comes again; the others need not wait for it.
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "a job could not be given up");
+                }
+            }
         }
         Ok(given_up)
+    }
+
+    /// Whether that was written down now.
+    async fn try_to_give_up(&self, job: &Silent) -> Result<bool, StoreError> {
+        let committed = match job.stage {
+            SilentStage::Scan => {
+                let silent_for_seconds = self.stalled_after.num_seconds().unsigned_abs();
+                self.give_up::<ScanJob>(job, "scan", scan_job::Command::GiveUp { silent_for_seconds }).await?
+            }
+            SilentStage::Install(seen) => {
+                self.give_up::<DeviceJob>(job, seen.name(), device_job::Command::GiveUp { seen }).await?
+            }
+        };
+        Ok(committed.is_some_and(|written| written.pos.is_some() && !written.repeated))
     }
 
     async fn give_up<A: Aggregate>(

@@ -5,7 +5,7 @@ use super::world::{STALLED_AFTER, VALID_FOR, World};
 use chrono::TimeDelta;
 use contracts::devices::{AgentMode, JobStep};
 use contracts::scheduling::{DeviceJobEvent, JobOutcome, RunEvent, ScanJobEvent, StartedDeployment};
-use kernel::{DeviceId, JobId, PatchId};
+use kernel::{DeviceId, JobId, PatchId, Scope};
 
 const A_BIT: TimeDelta = TimeDelta::seconds(60);
 
@@ -89,4 +89,30 @@ async fn a_scan_that_nobody_begins_is_given_up() {
         event.correlation_id, context.cause.correlation_id,
         "it belongs to the request that asked for it"
     );
+}
+
+#[tokio::test]
+async fn jobs_that_cannot_be_given_up_do_not_stand_in_the_others_way() {
+    let (world, device, _, _, job) = queued().await;
+    world.delivered(device, job).await;
+    world.settle().await;
+    // As many as one look takes, older than the real one: one that nobody can read, and others without a stream.
+    let mut tx = world.store.database().begin(&Scope::Platform).await.unwrap();
+    sqlx::query(
+        "insert into scheduling.job (job_id, partner_id, customer_id, device_id, kind, stage, heard_at, correlation_id)
+         select gen_random_uuid(), $1, $2, $3, 'INSTALL', case n when 1 then 'DANCING' else 'INSTALLING' end,
+                now() - interval '1 day', gen_random_uuid()
+           from generate_series(1, 100) n",
+    )
+    .bind(world.tenant.partner_id.0)
+    .bind(world.customer().0)
+    .bind(device.0)
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    let watchdog = world.watchdog(STALLED_AFTER + A_BIT);
+    assert_eq!(watchdog.look().await.unwrap(), 0);
+    assert_eq!(watchdog.look().await.unwrap(), 1);
+    let DeviceJobEvent::DeviceJobTimedOut(_) = world.last(job).await else { panic!() };
 }
