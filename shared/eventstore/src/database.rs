@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 use kernel::Scope;
-use sqlx::{AssertSqlSafe, PgPool, Postgres, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, postgres::PgPoolOptions};
 use std::time::Duration;
 
 /// A transaction in one tenant scope.
@@ -56,24 +56,9 @@ impl Database {
             })
             .connect_lazy(url)?;
         let database = Self { pool };
-        database.wait_until_up(options.start_timeout).await?;
+        wait_until_up(url, options.start_timeout).await?;
         database.refuse_unsafe_role().await?;
         Ok(database)
-    }
-
-    async fn wait_until_up(&self, timeout: Duration) -> Result<(), StoreError> {
-        let deadline = tokio::time::Instant::now() + timeout;
-        loop {
-            let error = match self.ping().await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
-            if !error.is_outage() || tokio::time::Instant::now() >= deadline {
-                return Err(error);
-            }
-            tracing::warn!(error = %root_cause(&error), "waiting for the database");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
     }
 
     /// Asks the server for a sign of life.
@@ -126,6 +111,28 @@ impl Database {
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Tries a connection of its own: a pool would only say that it waited in vain, not why.
+async fn wait_until_up(url: &str, timeout: Duration) -> Result<(), StoreError> {
+    let deadline = tokio::time::Instant::now() + timeout;
+    loop {
+        let attempt = tokio::time::timeout(ACQUIRE_TIMEOUT, sqlx::PgConnection::connect(url)).await;
+        let error = match attempt {
+            // Ending it in good order is a courtesy; the server ends it anyway.
+            Ok(Ok(connection)) => {
+                let _ = connection.close().await;
+                return Ok(());
+            }
+            Ok(Err(error)) => StoreError::Database(error),
+            Err(_elapsed) => StoreError::Database(sqlx::Error::PoolTimedOut),
+        };
+        if !error.is_outage() || tokio::time::Instant::now() >= deadline {
+            return Err(error);
+        }
+        tracing::warn!(error = %root_cause(&error), "waiting for the database");
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

@@ -262,3 +262,12 @@ async fn a_caller_that_goes_away_leaves_no_open_transaction_to_the_next() {
         assert_eq!(kept, 1, "an acknowledged event is gone");
     }
 }
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_after_the_wait() {
+    let options = DatabaseOptions { start_timeout: std::time::Duration::ZERO, ..DatabaseOptions::default() };
+    let refused =
+        Database::connect("postgres://patchfleet_service@127.0.0.1:1/nowhere", options).await.unwrap_err();
+    let cause = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(refused.is_outage() && cause.contains("refused"), "{refused}: {cause}");
+}
