@@ -88,8 +88,10 @@ impl Foundation {
 
     /// Runs a consumer until the process stops.
     pub fn consume(&self, consumer: impl Consumer) {
-        let listener = (consumer.name(), consumer.interests());
-        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+        if consumer.informs_commands() {
+            let listener = (consumer.name(), consumer.interests());
+            self.consumers.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+        }
         let (database, broker, stop) =
             (self.database.clone(), self.broker.clone(), self.lifecycle.stop.clone());
         self.lifecycle.spawn(consumer.name(), async move {

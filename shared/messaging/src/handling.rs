@@ -40,6 +40,10 @@ pub trait Consumer: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// Event types it wants: `approvals.PatchApproved`, or `approvals.*`.
     fn interests(&self) -> &'static [&'static str];
+    /// Whether the service's commands are decided by what this consumer keeps, and therefore wait for it.
+    fn informs_commands(&self) -> bool {
+        true
+    }
     /// Reacts. `tx` is scoped to the event's partner (to the platform for platform facts); everything done in it
     /// commits together with the note that the event was handled.
     async fn handle(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError>;

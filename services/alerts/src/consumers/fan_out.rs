@@ -28,6 +28,11 @@ impl Consumer for FanOut {
         &["tenancy.*", "feeds.*", "devices.*", "approvals.*", "scheduling.*", "alerts.*", "auditing.*"]
     }
 
+    // It hears everything and keeps deliveries only: no command is to wait for that.
+    fn informs_commands(&self) -> bool {
+        false
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
         if !is_deliverable(&event.event_type) {
             return Ok(Outcome::Handled);
