@@ -36,6 +36,8 @@ pub(crate) struct Asking {
     pub(crate) services: Arc<Services>,
     pub(crate) caller: Arc<Caller>,
     pub(crate) correlation_id: CorrelationId,
+    /// Ours, where the correlation id may be the caller's.
+    pub(crate) operation_id: uuid::Uuid,
     /// When the caller's roles were looked up: a socket outlives many operations.
     known_at: DateTime<Utc>,
     /// The greatest position that any part of the operation asks for; 0 for none.
@@ -51,7 +53,8 @@ impl Asking {
         wait_for: Option<Position>,
     ) -> Self {
         let wait_for = AtomicI64::new(wait_for.map_or(0, |position| position.0));
-        Self { services, caller, correlation_id, known_at, wait_for, view: OnceCell::new() }
+        let operation_id = services.ids.uuid();
+        Self { services, caller, correlation_id, operation_id, known_at, wait_for, view: OnceCell::new() }
     }
 
     /// The operation that a field belongs to.

@@ -184,9 +184,8 @@ async fn record_denied_access(
         object_id: command.object_id,
         operation: command.operation,
     };
-    // One per user and tenant: the same person may be stopped as the partner's and at one customer.
-    let customer_id = tenant.customer_id.map_or(uuid::Uuid::nil(), |id| id.0);
-    let stream_id = StreamId::derived(user_id.0, &format!("access/{}/{customer_id}", tenant.partner_id));
+    // One per attempt: there is no state to keep, and a stream per user would be read whole each time.
+    let stream_id = StreamId::derived(context.cause.command_id.0, "denied access");
     let target = Target {
         scope: if tenant == Tenant::PLATFORM { &Scope::Platform } else { &scope },
         tenant,

@@ -5,11 +5,7 @@ use crate::{
     fault::{Fault, retried},
     inventory,
 };
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{Bytes, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use contracts::{
     DevicePlatform,
     agent::{CheckIn, CheckInAnswer, SIGNATURE_WINDOW_SECONDS},
@@ -21,7 +17,7 @@ use kernel::{CommandId, CustomerId, DeviceId, PartnerId, Scope, Tenant};
 use signing::{Claim, RequestParts, SignatureError};
 use std::time::Instant;
 use uuid::Uuid;
-use web::ApiError;
+use web::{ApiError, Body};
 
 /// When a device that asked too often should ask again.
 const RATE_PAUSE_SECONDS: u64 = 5;
@@ -184,7 +180,7 @@ fn unsigned(error: &SignatureError) -> ApiError {
 pub(super) async fn check_in(
     agents: Data<Agents>,
     request: HttpRequest,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<HttpResponse, ApiError> {
     let contact = match agents.meet(&request, &body).await {
         Ok(contact) => contact,

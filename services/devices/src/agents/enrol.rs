@@ -2,11 +2,7 @@
 
 use super::{Agents, cause, contact::Contact, read};
 use crate::fault::{Fault, retried};
-use actix_web::{
-    HttpResponse,
-    http::StatusCode,
-    web::{Bytes, Data},
-};
+use actix_web::{HttpResponse, http::StatusCode, web::Data};
 use contracts::{
     DevicePlatform,
     agent::{EnrolAnswer, EnrolRequest},
@@ -19,7 +15,7 @@ use kernel::{
     CommandId, CustomerId, DeviceId, EnrolmentTokenId, PartnerId, Refused, Scope, StreamId, Tenant,
 };
 use uuid::Uuid;
-use web::ApiError;
+use web::{ApiError, Body};
 
 /// A token as it was issued.
 struct Token {
@@ -29,7 +25,7 @@ struct Token {
 }
 
 /// `POST /agent/v1/enrol`
-pub(super) async fn enrol(agents: Data<Agents>, body: Bytes) -> Result<HttpResponse, ApiError> {
+pub(super) async fn enrol(agents: Data<Agents>, Body(body): Body) -> Result<HttpResponse, ApiError> {
     let request: EnrolRequest = read(&body)?;
     report::check_enrolment(&request).map_err(|invalid| ApiError::refused(&invalid))?;
     signing::public_key(&request.public_key)

@@ -4,7 +4,7 @@ use super::{Agents, Origin, cause, contact::Contact, origin, read};
 use crate::fault::{Fault, retried};
 use actix_web::{
     HttpRequest, HttpResponse,
-    web::{Bytes, Data, Path, Query},
+    web::{Data, Path, Query},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::agent::{JOB_WAIT_SECONDS_MAX, Job, JobReport, Receipt, SignedJob, Work};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use sqlx::types::Json;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
-use web::ApiError;
+use web::{ApiError, Body};
 
 /// A job that was handed out and not spoken of for so long was lost on the way: agents speak up at once.
 const REDELIVERY: TimeDelta = TimeDelta::seconds(60);
@@ -31,7 +31,6 @@ struct JobRow {
     job_id: Uuid,
     work: Json<Work>,
     expires_at: DateTime<Utc>,
-    number: Option<i64>,
     correlation_id: Uuid,
     causation_id: Uuid,
     traceparent: Option<String>,
@@ -83,7 +82,7 @@ pub(super) async fn report(
     agents: Data<Agents>,
     request: HttpRequest,
     path: Path<String>,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<HttpResponse, ApiError> {
     let contact = match agents.meet(&request, &body).await {
         Ok(contact) => contact,
@@ -111,7 +110,7 @@ impl Agents {
         let now = self.foundation.clock.now();
         let mut tx = self.foundation.database.begin(&contact.scope()).await?;
         let row: Option<JobRow> = sqlx::query_as(
-            "select job_id, work, expires_at, number, correlation_id, causation_id, traceparent
+            "select job_id, work, expires_at, correlation_id, causation_id, traceparent
                from devices.job
               where device_id = $1 and not reported and expires_at > $2
                 and (delivered_at is null or delivered_at < $3)
@@ -125,19 +124,16 @@ impl Agents {
         .fetch_optional(&mut *tx)
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let number = match row.number {
-            Some(number) => number,
-            None => {
-                sqlx::query_scalar(
-                    "update devices.device set last_job_number = last_job_number + 1
-                      where device_id = $1
-                  returning last_job_number",
-                )
-                .bind(contact.device_id.0)
-                .fetch_one(&mut *tx)
-                .await?
-            }
-        };
+        // A new number each time: an agent that has done a later job meanwhile refuses the old one. It knows a job that
+        // it has had by its id.
+        let number: i64 = sqlx::query_scalar(
+            "update devices.device set last_job_number = last_job_number + 1
+              where device_id = $1
+          returning last_job_number",
+        )
+        .bind(contact.device_id.0)
+        .fetch_one(&mut *tx)
+        .await?;
         sqlx::query("update devices.job set number = $2, delivered_at = $3 where job_id = $1")
             .bind(row.job_id)
             .bind(number)

@@ -6,21 +6,18 @@ use crate::{
     fault::{Fault, retried},
     inventory,
 };
-use actix_web::{
-    HttpRequest, HttpResponse,
-    web::{Bytes, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use contracts::agent::{Receipt, ScanReport};
 use devices_domain::{DELTAS_MAX, DeviceCommand, Scan, Seen, applicability::Finding, report};
 use eventstore::Tx;
 use kernel::CommandId;
-use web::ApiError;
+use web::{ApiError, Body};
 
 /// `POST /agent/v1/scans`
 pub(super) async fn report(
     agents: Data<Agents>,
     request: HttpRequest,
-    body: Bytes,
+    Body(body): Body,
 ) -> Result<HttpResponse, ApiError> {
     let contact = match agents.meet(&request, &body).await {
         Ok(contact) => contact,

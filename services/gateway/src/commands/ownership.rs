@@ -145,8 +145,8 @@ pub(crate) fn note(asking: &Arc<Asking>, id: GlobalId, operation: &str) {
         object_id: id.id.to_string(),
         operation: operation.to_owned(),
     };
-    // Once per request and object, however often a document names it.
-    let name = format!("denied/{}/{}", asking.correlation_id, id.id);
+    // Once per operation and object, however often a document names it; by an id that the caller does not choose.
+    let name = format!("denied/{}/{}", asking.operation_id, id.id);
     let command_id = CommandId::derived(asking.caller.user_id.0, &name);
     let asking = asking.clone();
     asking.services.lifecycle.clone().spawn("gateway denied access", async move {

@@ -84,6 +84,8 @@ impl KeyCache {
             return;
         }
         known.tried_at = Some(now);
+        // Before the request, which ends early when its caller hangs up: the interval must hold all the same.
+        self.known.write().unwrap_or_else(PoisonError::into_inner).tried_at = Some(now);
         match self.fetch.fetch().await {
             Ok(keys) => {
                 known.keys = Arc::new(keys);

@@ -1,10 +1,9 @@
 //! The side that takes commands.
 
 use super::{Request, path};
-use crate::ApiError;
+use crate::{ApiError, Body};
 use access::{Caller, InternalAuth, TokenError, jwt};
 use actix_web::http::{StatusCode, header};
-use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, Resource, web};
 use contracts::{Accepted, Command};
 use kernel::Cause;
@@ -76,7 +75,7 @@ impl Commands {
         Fut: Future<Output = Result<Accepted<C::Answer>, ApiError>> + 'static,
     {
         let (commands, state) = (self.clone(), state.clone());
-        web::resource(path(C::NAME)).route(web::post().to(move |request: HttpRequest, body: Bytes| {
+        web::resource(path(C::NAME)).route(web::post().to(move |request: HttpRequest, Body(body): Body| {
             let (commands, state, handler) = (commands.clone(), state.clone(), handler.clone());
             async move {
                 let caller = commands.caller::<C>(&request)?;
