@@ -32,7 +32,7 @@ pub(crate) fn routes(services: &Services, routes: &mut ServiceConfig) {
         .service(commands.route(services, resolve_alert));
 }
 
-/// Registers a receiver and shows its secret, once.
+/// Registers a receiver and shows its secret; the same command again shows the same one.
 async fn register_webhook(
     services: Services,
     context: CommandContext,

@@ -146,7 +146,7 @@ events! {
     }
 }
 
-/// A new webhook. The secret and the key are shown once.
+/// A new webhook. Its secret is in this answer only, and the same when the command is repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisteredWebhook {
     /// The webhook.

@@ -231,7 +231,7 @@ events! {
     }
 }
 
-/// A new enrolment token. Shown once.
+/// A new enrolment token. It is in this answer only, and the same when the command is repeated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssuedToken {
     /// The token's id.

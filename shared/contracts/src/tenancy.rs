@@ -67,7 +67,7 @@ events! {
 }
 
 events! {
-    /// Attempts that the tenant boundary stopped; one stream per user.
+    /// Attempts that the tenant boundary stopped; one stream per attempt.
     AccessEvent in "tenancy" {
         /// Somebody reached for an object of another tenant and was told that it does not exist.
         CrossTenantAccessDenied = 1 {
