@@ -79,7 +79,7 @@ pub(crate) async fn append(
     let payloads: Vec<&[u8]> = batch.events.iter().map(|event| event.payload.as_slice()).collect();
     let row: AppendedRow = sqlx::query_as(
         "select status, version, pos
-           from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+           from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(role)
     .bind(scope_partner)
@@ -96,6 +96,7 @@ pub(crate) async fn append(
     .bind(types)
     .bind(schemas)
     .bind(payloads)
+    .bind(batch.cause.correlation_id.0)
     .fetch_one(executor)
     .await?;
     match (row.status.as_str(), row.version, row.pos) {
