@@ -15,6 +15,7 @@ pub mod tenancy;
 
 mod command;
 mod service;
+mod upcast;
 mod words;
 
 pub use command::{Accepted, Command, Written};

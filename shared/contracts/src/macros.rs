@@ -11,12 +11,17 @@
 ///     }
 /// }
 /// ```
-/// The number is the version of the shape that is written today.
+/// The number is the version of the shape that is written today. A later version says how each older one is read, by one
+/// pure step to the next, `fn(Value) -> Result<Value, String>`; the compiler asks for every step:
+///
+/// ```text
+/// PartnerRegistered = 3 { … } upcast { 1 => steps::add_country, 2 => steps::split_name },
+/// ```
 macro_rules! events {
     ($(#[$enum_doc:meta])* $enum:ident in $service:literal {$(
         $(#[$doc:meta])* $name:ident = $version:literal {$(
             $(#[$field_doc:meta])* $field:ident : $type:ty
-        ),* $(,)?}
+        ),* $(,)?} $(upcast {$($from:literal => $step:path),+ $(,)?})?
     ),+ $(,)?}) => {
         $(
             $(#[$doc])*
@@ -26,6 +31,8 @@ macro_rules! events {
             )*}
 
             impl $name {
+                const STEPS: &'static [$crate::upcast::Step] = &[$($(($from, $step)),+)?];
+
                 /// The stored name of this fact.
                 pub const TYPE: &'static str = concat!($service, ".", stringify!($name));
             }
@@ -67,8 +74,17 @@ macro_rules! events {
                     event_type: event_type.to_owned(), schema_version, reason,
                 };
                 match event_type {
-                    $($name::TYPE if schema_version == $version => {
-                        <$name as serde::Deserialize>::deserialize(payload).map(Self::$name).map_err(|e| malformed(e.to_string()))
+                    $($name::TYPE => {
+                        const { assert!($crate::upcast::is_complete($name::STEPS, $version), "one upcast from each older version, in order") };
+                        let fact = if schema_version == $version {
+                            <$name as serde::Deserialize>::deserialize(payload)
+                        } else if (1..$version).contains(&schema_version) {
+                            let today = $crate::upcast::upcast(payload, schema_version, $version, $name::STEPS).map_err(malformed)?;
+                            <$name as serde::Deserialize>::deserialize(today)
+                        } else {
+                            return Err(malformed(format!("no such event or version in {}; versions 1 to {} are known", stringify!($enum), $version)));
+                        };
+                        fact.map(Self::$name).map_err(|e| malformed(e.to_string()))
                     })+
                     _ => Err(malformed(format!("no such event or version in {}", stringify!($enum)))),
                 }
