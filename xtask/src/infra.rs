@@ -42,7 +42,10 @@ pub(crate) struct Options {
     no_installed: bool,
     /// Ignore given URLs
     #[arg(long, hide = true)]
-    no_given: bool,
+    pub(crate) no_given: bool,
+    /// Let the database keep what it has acknowledged even through a power cut, as in production
+    #[arg(long, hide = true)]
+    pub(crate) durable: bool,
 }
 
 /// What a run may connect to. Ends with this value.
@@ -88,7 +91,7 @@ impl Infra {
             });
             let database = sources.database.map(|programs| {
                 let step = progress.step("PostgreSQL");
-                match Postgres::create(programs, &run, port, &step) {
+                match Postgres::create(programs, &run, port, options.durable, &step) {
                     Ok(server) => {
                         step.done(&format!("on 127.0.0.1:{port}"));
                         Ok(server)

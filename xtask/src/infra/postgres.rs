@@ -74,13 +74,20 @@ pub(crate) struct Postgres {
     folder: PathBuf,
     log: PathBuf,
     port: u16,
+    durable: bool,
     password: String,
     running: Option<Running>,
 }
 
 impl Postgres {
     /// Makes the data folder and starts the server.
-    pub(crate) fn create(programs: Programs, run: &RunFolder, port: u16, step: &Step) -> Result<Self> {
+    pub(crate) fn create(
+        programs: Programs,
+        run: &RunFolder,
+        port: u16,
+        durable: bool,
+        step: &Step,
+    ) -> Result<Self> {
         let folder = run.private_of_nobody("postgres")?;
         let mut server = Self {
             programs,
@@ -88,6 +95,7 @@ impl Postgres {
             log: run.path().join("postgres.log"),
             folder,
             port,
+            durable,
             password: secret()?,
             running: None,
         };
@@ -124,14 +132,16 @@ impl Postgres {
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
             &format!("max_connections={CONNECTIONS_MAX}"),
-            // The data ends with the run, so nothing is gained by surviving a power cut.
-            "fsync=off",
-            "synchronous_commit=off",
-            "full_page_writes=off",
             // Costs more than our short statements take.
             "jit=off",
         ] {
             command.args(["-c", setting]);
+        }
+        if !self.durable {
+            // The data ends with the run, so nothing is gained by surviving a power cut.
+            for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off"] {
+                command.args(["-c", setting]);
+            }
         }
         let mut running = Running::start("PostgreSQL", &mut command, &self.log)?;
         let status = self.data().join("postmaster.pid");
