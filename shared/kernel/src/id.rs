@@ -85,6 +85,8 @@ ids! {
     RunId;
     /// The stream of one aggregate.
     StreamId;
+    /// A person whom personal data is about; the id under which they are forgotten.
+    SubjectId;
     /// A person who signs in.
     UserId;
     /// A registered receiver of events.

@@ -7,6 +7,7 @@ mod canonical;
 mod cause;
 mod event;
 mod id;
+mod personal;
 mod scope;
 
 pub use aggregate::{Aggregate, Refused, fold};
@@ -15,7 +16,8 @@ pub use cause::{Actor, ActorKind, Cause};
 pub use event::{Envelope, EventData, MalformedEvent, Position};
 pub use id::{
     AlertId, CommandId, CorrelationId, CustomerId, DeploymentId, DeviceGroupId, DeviceId, EnrolmentTokenId,
-    EventId, FeedId, InvalidId, JobId, PartnerId, PatchId, RuleId, RunId, StreamId, UserId, WebhookId,
-    derived_id,
+    EventId, FeedId, InvalidId, JobId, PartnerId, PatchId, RuleId, RunId, StreamId, SubjectId, UserId,
+    WebhookId, derived_id,
 };
+pub use personal::{MalformedPersonal, PERSONAL_KEY, Personal};
 pub use scope::{Scope, Tenant};
