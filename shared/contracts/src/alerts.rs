@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The condition an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AlertType {
     /// A patch scan was initiated.
     Initiate,
@@ -29,6 +30,7 @@ pub enum AlertType {
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AlertSeverity {
     /// Good to know.
     Info,

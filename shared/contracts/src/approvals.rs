@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What a whitelist entry lets through.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "value", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum WhitelistPattern {
     /// One patch, by the vendor's id.
     VendorPatchId(String),
@@ -18,6 +19,7 @@ pub enum WhitelistPattern {
 
 /// When a rule matches. Both the whitelist and this must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RuleConditions {
     /// Severities that match. [`Severity::Unknown`] matches only if named here.
     pub severities: Vec<Severity>,
@@ -28,6 +30,7 @@ pub struct RuleConditions {
 /// Why a rule did not approve a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum RefusalReason {
     /// Auto-approval exists for Windows only.
     PlatformNotEligible,
@@ -42,6 +45,7 @@ pub enum RefusalReason {
 /// By what a patch was approved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ApprovalMode {
     /// By a person.
     Manual {

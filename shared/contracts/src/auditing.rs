@@ -22,6 +22,7 @@ events! {
 /// Which records to return.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditFilter {
     /// Only these event types (`approvals.PatchApproved`).
     #[serde(default)]

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// What an agent is allowed to do on its device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AgentMode {
     /// Scans and installs.
     Full,
@@ -18,6 +19,7 @@ pub enum AgentMode {
 /// An update that the device's own package manager offers, whether or not an advisory names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AvailableUpdate {
     /// Binary package name or KB number.
     pub name: String,
@@ -34,6 +36,7 @@ pub struct AvailableUpdate {
 /// A binary package that keeps a patch missing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MissingPackage {
     /// Binary package name, or KB number.
     pub name: String,
@@ -46,6 +49,7 @@ pub struct MissingPackage {
 /// What an agent says of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum JobStep {
     /// The agent has the job and will do it.
     Acknowledged,
@@ -83,6 +87,7 @@ pub enum JobStep {
 /// A package at a version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PackageVersion {
     /// Binary package name or KB number.
     pub name: String,

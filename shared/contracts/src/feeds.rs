@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Who stands behind a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum FeedKind {
     /// The operating system's vendor.
     OsVendor,
@@ -20,6 +21,7 @@ pub enum FeedKind {
 /// How a feed's documents are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum FeedFormat {
     /// The Debian security tracker's `DSA/list` (line text).
     DebianDsaList,
@@ -31,6 +33,7 @@ pub enum FeedFormat {
 
 /// All that is known of one patch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PatchFacts {
     /// The patch: derived from vendor and vendor id, so that every import finds the same one.
     pub patch_id: PatchId,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A named set of permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Role {
     /// Runs the platform; creates partners; sees no tenant's data beyond names.
     PlatformOperator,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Why a scan was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ScanReason {
     /// The agent has just enrolled.
     Enrolled,
@@ -18,6 +19,7 @@ pub enum ScanReason {
 /// Why a device had no part in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum SkipReason {
     /// Not in contact; devices must be up and running.
     DeviceOffline,
@@ -34,6 +36,7 @@ pub enum SkipReason {
 /// One patch of a device job: approved, and missing on that device when the job was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PatchOrder {
     /// The patch.
     pub patch_id: PatchId,
@@ -46,6 +49,7 @@ pub struct PatchOrder {
 /// When to restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum RebootPolicy {
     /// Never; a pending reboot is reported.
     Never,
@@ -56,6 +60,7 @@ pub enum RebootPolicy {
 /// How a device job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum JobOutcome {
     /// A scan after the install saw every patch of the job.
     Succeeded,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What an agent runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum DevicePlatform {
     /// Any edition of Windows.
     Windows,
@@ -15,6 +16,7 @@ pub enum DevicePlatform {
 /// One scale for all vendors' words. The order is that of urgency; unknown stays unknown and is below all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Severity {
     /// The vendor gives none.
     Unknown,
@@ -33,6 +35,7 @@ pub enum Severity {
 /// Kind of update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Classification {
     /// Closes a vulnerability.
     Security,
@@ -55,6 +58,7 @@ pub enum Classification {
 /// What the vendor says about restarting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum RebootBehaviour {
     /// Never needed.
     Never,
@@ -68,6 +72,7 @@ pub enum RebootBehaviour {
 
 /// An operating system release, in the terms of `os-release(5)`; for Windows, `id` is `windows`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OsRelease {
     /// `debian`, `ubuntu`, `windows` …
     pub id: String,
@@ -85,6 +90,7 @@ impl OsRelease {
 /// What must be on a device for a patch to count as installed there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum FixTarget {
     /// Every binary package built from this source package is at or above the version.
     SourcePackage {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// The kind of a cause's originator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum ActorKind {
     /// A person, or an integration with a person's rights.
     User,
@@ -19,6 +20,7 @@ pub enum ActorKind {
 
 /// Who did it. Holds ids, never names or addresses: those are personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Actor {
     /// What kind of originator.
     pub kind: ActorKind,

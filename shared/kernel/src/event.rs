@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// A place in the one log: dense, starting at 1, given by the sequencer. 0 is before the first event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Position(pub i64);
 
 impl std::fmt::Display for Position {
@@ -47,6 +48,7 @@ pub trait EventData: Sized + Clone + Send + Sync + 'static {
 
 /// A recorded event as everyone outside the store sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Envelope {
     /// Position in the log.
     pub seq: Position,

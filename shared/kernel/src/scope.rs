@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Whose fact an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tenant {
     /// The partner; [`Tenant::PLATFORM`] facts (the OS vendors' catalogue) belong to the nil partner.
     pub partner_id: PartnerId,
