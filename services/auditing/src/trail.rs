@@ -24,11 +24,19 @@ impl Projection for Trail {
         NAME
     }
 
+    fn schema(&self) -> &'static str {
+        "auditing"
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &["record"]
+    }
+
     async fn apply(&self, tx: &mut Tx, event: &Envelope) -> Result<(), StoreError> {
         let envelope = canonical(event)?;
         sqlx::query(
-            "insert into auditing.record (seq, event_id, event_type, partner_id, customer_id, occurred_at, recorded_at,
-                                          actor_kind, actor_id, correlation_id, subject_ids, envelope, leaf)
+            "insert into record (seq, event_id, event_type, partner_id, customer_id, occurred_at, recorded_at,
+                                 actor_kind, actor_id, correlation_id, subject_ids, envelope, leaf)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(event.seq.0)

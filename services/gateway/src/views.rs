@@ -1,6 +1,7 @@
 //! The read models: one follower takes every event of every service into the tables of the schema `views`.
 //!
-//! Each subject has one file with its row, the lists it appears in, and what each event does to it.
+//! Each subject has one file with its row, the lists it appears in, and what each event does to it. Statements that read
+//! name the schema; those that write do not, so that the views can be built anew beside those that are read.
 
 pub(crate) mod alert;
 pub(crate) mod approval;
@@ -26,6 +27,30 @@ use uuid::Uuid;
 /// The name of the follower, and of its cursor.
 pub(crate) const NAME: &str = "views";
 
+/// Everything in the schema: a rebuild replaces it as a whole.
+const TABLES: [&str; 20] = [
+    "alert",
+    "app_user",
+    "approval",
+    "available_update",
+    "customer",
+    "delivery",
+    "deployment",
+    "device",
+    "device_job",
+    "device_patch",
+    "feed",
+    "job_step",
+    "partner",
+    "patch",
+    "role_grant",
+    "rule",
+    "run",
+    "scan_job",
+    "webhook",
+    "whitelist_entry",
+];
+
 /// The projection that keeps all views, so that each answer reflects one position of the log.
 pub struct Views;
 
@@ -33,6 +58,14 @@ pub struct Views;
 impl Projection for Views {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn schema(&self) -> &'static str {
+        "views"
+    }
+
+    fn tables(&self) -> &'static [&'static str] {
+        &TABLES
     }
 
     async fn apply(&self, tx: &mut Tx, event: &Envelope) -> Result<(), StoreError> {

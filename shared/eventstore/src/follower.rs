@@ -1,7 +1,8 @@
 //! Follows the log by position and keeps a projection: rows and cursor change in one transaction.
 
 use crate::{Database, Log, StoreError, Tx};
-use kernel::{Envelope, Position, Scope};
+use chrono::{DateTime, Utc};
+use kernel::{Envelope, EventId, Position, Scope};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -10,13 +11,59 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 const ERROR_PAUSE: Duration = Duration::from_secs(1);
 
+/// Seeds the advisory lock that every page of a follower holds shared, and whoever needs it to stand still exclusively.
+pub(crate) const HOLD_SEED: i64 = 0x7066_686f_6c64;
+
 /// A read model that follows the log.
+///
+/// Its statements name no schema: they write where they are pointed, so that it can be built a second time beside the
+/// live one. Its rows may depend on the events alone, never on the clock or on what else is in the database.
 #[async_trait::async_trait]
 pub trait Projection: Send + Sync + 'static {
-    /// Its name; a changed meaning gets a new one.
+    /// Its name, which is that of its cursor.
     fn name(&self) -> &'static str;
+    /// The schema of its live tables. Nothing else may be kept there: a rebuild replaces the whole schema.
+    fn schema(&self) -> &'static str;
+    /// Every table of that schema.
+    fn tables(&self) -> &'static [&'static str];
     /// Takes one event in. Runs at platform level: the rows carry the event's tenant.
     async fn apply(&self, tx: &mut Tx, event: &Envelope) -> Result<(), StoreError>;
+    /// Takes a page in; the same as each event of it by itself, only faster.
+    async fn apply_page(&self, tx: &mut Tx, events: &[Envelope]) -> Result<(), StoreError> {
+        for event in events {
+            self.apply(tx, event).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a projection does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// It cannot take in this event.
+    #[error("{projection} cannot take in event {event_id} ({event_type}) at position {seq}")]
+    Event {
+        /// The projection.
+        projection: &'static str,
+        /// The event's position.
+        seq: Position,
+        /// The event.
+        event_id: EventId,
+        /// Its type.
+        event_type: String,
+        /// What went wrong.
+        #[source]
+        source: StoreError,
+    },
+    /// The machinery failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for FollowError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 /// Follows until `stop`, telling `position` after every page. Several processes may follow under one name: the
@@ -30,13 +77,8 @@ pub async fn follow(
     let log = Log::new(database.clone());
     let mut quiet = PAUSE_MIN;
     while !stop.is_cancelled() {
-        let wait = match page(&database, &log, projection).await {
-            Ok((reached, count)) => {
-                position.send_if_modified(|known| {
-                    let moved = *known != reached;
-                    *known = reached;
-                    moved
-                });
+        let wait = match page(&database, &log, projection, &position).await {
+            Ok(count) => {
                 quiet = if count > 0 { PAUSE_MIN } else { (quiet * 2).min(PAUSE_MAX) };
                 if count > 0 { Duration::ZERO } else { quiet }
             }
@@ -62,45 +104,157 @@ async fn page(
     database: &Database,
     log: &Log,
     projection: &dyn Projection,
-) -> Result<(Position, usize), StoreError> {
-    let cursor = cursor(database, projection.name()).await?;
-    let events = log.page(cursor, crate::log::PAGE_MAX).await?;
+    position: &watch::Sender<Position>,
+) -> Result<usize, FollowError> {
+    let standing = standing(database, projection.name()).await?;
+    tell(position, standing.cursor);
+    let events = if standing.head > standing.cursor {
+        log.page(standing.cursor, crate::log::PAGE_MAX).await?
+    } else {
+        Vec::new()
+    };
+    measure(projection, standing, events.first());
+    if events.is_empty() {
+        return Ok(0);
+    }
+    let place = Place { cursor: projection.name(), schema: projection.schema() };
+    let Some(reached) = take(database, projection, place, standing.cursor, &events).await? else {
+        return Ok(0);
+    };
+    tell(position, reached);
+    metrics::counter!("eventstore_followed_total", "projection" => projection.name())
+        .increment(events.len() as u64);
+    Ok(events.len())
+}
+
+fn tell(position: &watch::Sender<Position>, reached: Position) {
+    position.send_if_modified(|known| {
+        let moved = *known != reached;
+        *known = reached;
+        moved
+    });
+}
+
+/// How far it is behind: in events, and by the age of the first one that it has not taken in.
+#[expect(clippy::cast_precision_loss, reason = "a gauge; below 2^53 nothing is lost")]
+fn measure(projection: &dyn Projection, standing: Standing, next: Option<&Envelope>) {
+    let age = next.map_or(0, |event| (standing.now - event.recorded_at).num_milliseconds().max(0));
+    metrics::gauge!("eventstore_follower_lag_events", "projection" => projection.name())
+        .set((standing.head.0 - standing.cursor.0) as f64);
+    metrics::gauge!("eventstore_follower_lag_seconds", "projection" => projection.name())
+        .set(age as f64 / 1_000.0);
+}
+
+/// Where a follower is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    pub(crate) cursor: Position,
+    pub(crate) head: Position,
+    pub(crate) now: DateTime<Utc>,
+}
+
+pub(crate) async fn standing(database: &Database, cursor: &str) -> Result<Standing, StoreError> {
+    let mut tx = database.begin(&Scope::Platform).await?;
+    let (cursor, head, now) = sqlx::query_as(
+        "select coalesce(f.seq, 0), s.seq, clock_timestamp()
+           from es.sequencer s
+           left join es.follower f on f.name = $1",
+    )
+    .bind(cursor)
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(Standing { cursor: Position(cursor), head: Position(head), now })
+}
+
+/// Where a projection is written: the live one, or one beside it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) cursor: &'a str,
+    pub(crate) schema: &'a str,
+}
+
+/// Takes a page in and moves the cursor from `after` to its end; none if somebody else was faster or holds it.
+/// Where the page fails, everything before the event that it fails on is kept, and the event is named.
+pub(crate) async fn take(
+    database: &Database,
+    projection: &dyn Projection,
+    place: Place<'_>,
+    after: Position,
+    events: &[Envelope],
+) -> Result<Option<Position>, FollowError> {
+    let error = match take_whole(database, projection, place, after, events).await {
+        Ok(taken) => return Ok(taken),
+        Err(error) if error.is_outage() || error.is_busy() => return Err(error.into()),
+        Err(error) => error,
+    };
+    let mut reached = after;
+    for event in events {
+        match take_whole(database, projection, place, reached, std::slice::from_ref(event)).await {
+            Ok(Some(taken)) => reached = taken,
+            Ok(None) => return Ok(None),
+            Err(source) if source.is_outage() || source.is_busy() => return Err(source.into()),
+            Err(source) => {
+                return Err(FollowError::Event {
+                    projection: projection.name(),
+                    seq: event.seq,
+                    event_id: event.event_id,
+                    event_type: event.event_type.clone(),
+                    source,
+                });
+            }
+        }
+    }
+    // Each by itself went well: the page as a whole is what fails.
+    Err(error.into())
+}
+
+async fn take_whole(
+    database: &Database,
+    projection: &dyn Projection,
+    place: Place<'_>,
+    after: Position,
+    events: &[Envelope],
+) -> Result<Option<Position>, StoreError> {
     let Some(last) = events.last() else {
-        return Ok((cursor, 0));
+        return Ok(Some(after));
     };
     let mut tx = database.begin(&Scope::Platform).await?;
-    sqlx::query("insert into es.follower (name) values ($1) on conflict do nothing")
-        .bind(projection.name())
-        .execute(&mut *tx)
-        .await?;
-    let locked: i64 = sqlx::query_scalar("select seq from es.follower where name = $1 for update")
-        .bind(projection.name())
-        .fetch_one(&mut *tx)
-        .await?;
-    if locked != cursor.0 {
-        // Another process was faster; its progress is ours.
-        return Ok((Position(locked), 0));
+    if !lock(&mut tx, place, after).await? {
+        return Ok(None);
     }
-    for event in &events {
-        projection.apply(&mut tx, event).await?;
-    }
+    projection.apply_page(&mut tx, events).await?;
     sqlx::query("update es.follower set seq = $2, updated_at = now() where name = $1")
-        .bind(projection.name())
+        .bind(place.cursor)
         .bind(last.seq.0)
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    metrics::counter!("eventstore_followed_total", "projection" => projection.name())
-        .increment(events.len() as u64);
-    Ok((last.seq, events.len()))
+    Ok(Some(last.seq))
 }
 
-async fn cursor(database: &Database, name: &str) -> Result<Position, StoreError> {
-    let mut tx = database.begin(&Scope::Platform).await?;
-    let seq: Option<i64> = sqlx::query_scalar("select seq from es.follower where name = $1")
-        .bind(name)
-        .fetch_optional(&mut *tx)
+/// Points the transaction at the place and locks its cursor; whether it may go on from `after`.
+async fn lock(tx: &mut Tx, place: Place<'_>, after: Position) -> Result<bool, StoreError> {
+    loop {
+        let locked: Option<(i64, bool, String)> = sqlx::query_as(
+            "select f.seq,
+                    pg_try_advisory_xact_lock_shared(hashtextextended($1, $3)),
+                    set_config('search_path', $2, true)
+               from es.follower f
+              where f.name = $1
+                for update",
+        )
+        .bind(place.cursor)
+        .bind(place.schema)
+        .bind(HOLD_SEED)
+        .fetch_optional(&mut **tx)
         .await?;
-    tx.commit().await?;
-    Ok(Position(seq.unwrap_or(0)))
+        if let Some((seq, free, _)) = locked {
+            return Ok(free && seq == after.0);
+        }
+        sqlx::query("insert into es.follower (name) values ($1) on conflict do nothing")
+            .bind(place.cursor)
+            .execute(&mut **tx)
+            .await?;
+    }
 }

@@ -10,14 +10,16 @@ mod error;
 mod follower;
 mod log;
 mod migrate;
+mod privacy;
 mod sequencer;
 mod store;
 
 pub use append::NewEvent;
 pub use database::{Database, DatabaseOptions, Tx};
 pub use error::{ExecuteError, StoreError};
-pub use follower::{Projection, follow};
+pub use follower::{FollowError, Projection, follow};
 pub use log::{Log, read_envelope};
 pub use migrate::{MigrateError, migrate, schema_fingerprint};
+pub use privacy::{Keyring, Privacy, PrivacyError};
 pub use sequencer::Sequencer;
 pub use store::{Committed, Store, Target};

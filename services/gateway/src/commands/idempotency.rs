@@ -50,7 +50,7 @@ async fn claimed(asking: &Asking, key: &Key<'_>, hash: &[u8]) -> Result<bool, St
     let scope = asking.caller.scope;
     let mut tx = asking.services.database.begin(&scope).await?;
     sqlx::query(
-        "insert into views.idempotency_key (user_id, mutation, key, partner_id, customer_id, input_hash)
+        "insert into gateway.idempotency_key (user_id, mutation, key, partner_id, customer_id, input_hash)
          values ($1, $2, $3, $4, $5, $6)
          on conflict do nothing",
     )
@@ -63,7 +63,7 @@ async fn claimed(asking: &Asking, key: &Key<'_>, hash: &[u8]) -> Result<bool, St
     .execute(&mut *tx)
     .await?;
     let known: Option<Vec<u8>> = sqlx::query_scalar(
-        "select input_hash from views.idempotency_key where user_id = $1 and mutation = $2 and key = $3",
+        "select input_hash from gateway.idempotency_key where user_id = $1 and mutation = $2 and key = $3",
     )
     .bind(asking.caller.user_id.0)
     .bind(key.mutation)

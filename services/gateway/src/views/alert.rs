@@ -72,8 +72,8 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: AlertEvent) -> Result
             patch_ids,
         }) => {
             sqlx::query(
-                "insert into views.alert (alert_id, partner_id, customer_id, alert_type, severity, state, message,
-                                          reason, device_id, job_id, patch_ids, raised_at, seq)
+                "insert into alert (alert_id, partner_id, customer_id, alert_type, severity, state, message,
+                                    reason, device_id, job_id, patch_ids, raised_at, seq)
                  values ($1, $2, $3, $4, $5, 'OPEN', $6, $7, $8, $9, $10, $11, $12)",
             )
             .bind(alert_id.0)
@@ -93,7 +93,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: AlertEvent) -> Result
         }
         AlertEvent::AlertAcknowledged(AlertAcknowledged { alert_id, acknowledged_by }) => {
             sqlx::query(
-                "update views.alert
+                "update alert
                     set state = 'ACKNOWLEDGED',
                         acknowledged_at = $2,
                         acknowledged_by = $3
@@ -107,7 +107,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: AlertEvent) -> Result
         }
         AlertEvent::AlertResolved(AlertResolved { alert_id, resolved_by }) => {
             sqlx::query(
-                "update views.alert
+                "update alert
                     set state = 'RESOLVED',
                         resolved_at = $2,
                         resolved_by = $3

@@ -80,7 +80,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: ApprovalEvent) -> Res
             reason,
         }) => {
             sqlx::query(
-                "update views.approval
+                "update approval
                     set refused_rule_id = $3,
                         refused_rule_version = $4,
                         refused_reason = $5
@@ -138,8 +138,8 @@ async fn decide(
     decision: Decision,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into views.approval (approval_id, patch_id, customer_id, partner_id, state, since, mode, decided_by,
-                                     comment, rule_id, rule_version, superseded_by, seq)
+        "insert into approval (approval_id, patch_id, customer_id, partner_id, state, since, mode, decided_by,
+                               comment, rule_id, rule_version, superseded_by, seq)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
          on conflict (customer_id, patch_id) do update
             set state = excluded.state,

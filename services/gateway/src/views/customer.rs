@@ -77,7 +77,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: CustomerEvent) -> Res
             time_zone,
         }) => {
             sqlx::query(
-                "insert into views.customer (customer_id, partner_id, name, time_zone, seq)
+                "insert into customer (customer_id, partner_id, name, time_zone, seq)
                  values ($1, $2, $3, $4, $5)",
             )
             .bind(customer_id.0)

@@ -99,8 +99,8 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: DeploymentEvent) -> R
             ..
         }) => {
             sqlx::query(
-                "insert into views.deployment (deployment_id, partner_id, customer_id, name, reboot_policy, planned_at,
-                                               seq)
+                "insert into deployment (deployment_id, partner_id, customer_id, name, reboot_policy, planned_at,
+                                         seq)
                  values ($1, $2, $3, $4, $5, $6, $7)",
             )
             .bind(deployment_id.0)
@@ -121,7 +121,7 @@ pub(super) async fn apply_run(tx: &mut Tx, entry: Entry, fact: RunEvent) -> Resu
     match fact {
         RunEvent::RunStarted(RunStarted { run_id, deployment_id, .. }) => {
             sqlx::query(
-                "insert into views.run (run_id, deployment_id, partner_id, customer_id, state, started_at, changed, seq)
+                "insert into run (run_id, deployment_id, partner_id, customer_id, state, started_at, changed, seq)
                  values ($1, $2, $3, $4, 'RUNNING', $5, $6, $6)",
             )
             .bind(run_id.0)
@@ -150,7 +150,7 @@ pub(super) async fn apply_run(tx: &mut Tx, entry: Entry, fact: RunEvent) -> Resu
 
 async fn end(tx: &mut Tx, entry: Entry, run_id: RunId, state: RunState) -> Result<(), StoreError> {
     sqlx::query(
-        "update views.run
+        "update run
             set state = $2,
                 finished_at = $3,
                 changed = $4

@@ -77,14 +77,14 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: &DeviceEvent) -> Resu
     match fact {
         DeviceEvent::AgentEnrolled(fact) => enrol(tx, entry, fact).await,
         DeviceEvent::DeviceCameOnline(DeviceCameOnline { device_id }) => {
-            sqlx::query("update views.device set online = true where device_id = $1")
+            sqlx::query("update device set online = true where device_id = $1")
                 .bind(device_id.0)
                 .execute(&mut **tx)
                 .await?;
             contact(tx, *device_id, entry.recorded_at).await
         }
         DeviceEvent::DeviceWentOffline(DeviceWentOffline { device_id, last_contact_at }) => {
-            sqlx::query("update views.device set online = false where device_id = $1")
+            sqlx::query("update device set online = false where device_id = $1")
                 .bind(device_id.0)
                 .execute(&mut **tx)
                 .await?;
@@ -92,7 +92,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: &DeviceEvent) -> Resu
         }
         DeviceEvent::ScanCompleted(ScanCompleted { device_id, source, pending_reboot, .. }) => {
             sqlx::query(
-                "update views.device
+                "update device
                     set last_scan_at = $2,
                         scan_source = $3,
                         pending_reboot = $4
@@ -122,8 +122,8 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: &DeviceEvent) -> Resu
 
 async fn enrol(tx: &mut Tx, entry: Entry, fact: &AgentEnrolled) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into views.device (device_id, partner_id, customer_id, name, platform, os_release, os_name, mode,
-                                   agent_version, online, last_contact_at, seq)
+        "insert into device (device_id, partner_id, customer_id, name, platform, os_release, os_name, mode,
+                             agent_version, online, last_contact_at, seq)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, false, $10, $11)",
     )
     .bind(fact.device_id.0)
@@ -143,7 +143,7 @@ async fn enrol(tx: &mut Tx, entry: Entry, fact: &AgentEnrolled) -> Result<(), St
 }
 
 async fn contact(tx: &mut Tx, device_id: DeviceId, at: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query("update views.device set last_contact_at = $2 where device_id = $1 and last_contact_at < $2")
+    sqlx::query("update device set last_contact_at = $2 where device_id = $1 and last_contact_at < $2")
         .bind(device_id.0)
         .bind(at)
         .execute(&mut **tx)
@@ -158,13 +158,13 @@ async fn offer(
     updates: &[AvailableUpdate],
 ) -> Result<(), StoreError> {
     let texts = |of: fn(&AvailableUpdate) -> &str| updates.iter().map(of).collect::<Vec<_>>();
-    sqlx::query("delete from views.available_update where device_id = $1")
+    sqlx::query("delete from available_update where device_id = $1")
         .bind(device_id.0)
         .execute(&mut **tx)
         .await?;
     sqlx::query(
-        "insert into views.available_update (device_id, seq, partner_id, customer_id, name, installed_version,
-                                             candidate_version, origin, security)
+        "insert into available_update (device_id, seq, partner_id, customer_id, name, installed_version,
+                                       candidate_version, origin, security)
          select $1, u.n, $2, $3, u.name, u.installed_version, u.candidate_version, u.origin, u.security
            from unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[])
                 with ordinality as u (name, installed_version, candidate_version, origin, security, n)",

@@ -128,8 +128,8 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: DeviceJobEvent) -> Re
 
 async fn queue(tx: &mut Tx, entry: Entry, fact: &DeviceJobQueued) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into views.device_job (job_id, run_id, deployment_id, device_id, partner_id, customer_id, state,
-                                       patch_ids, queued_at, expires_at, changed, seq)
+        "insert into device_job (job_id, run_id, deployment_id, device_id, partner_id, customer_id, state,
+                                 patch_ids, queued_at, expires_at, changed, seq)
          values ($1, $2, $3, $4, $5, $6, 'QUEUED', $7, $8, $9, $10, $10)",
     )
     .bind(fact.job_id.0)
@@ -149,8 +149,8 @@ async fn queue(tx: &mut Tx, entry: Entry, fact: &DeviceJobQueued) -> Result<(), 
 
 async fn skip(tx: &mut Tx, entry: Entry, fact: &DeviceJobSkipped) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into views.device_job (job_id, run_id, deployment_id, device_id, partner_id, customer_id, state,
-                                       reason_code, patch_ids, queued_at, changed, seq)
+        "insert into device_job (job_id, run_id, deployment_id, device_id, partner_id, customer_id, state,
+                                 reason_code, patch_ids, queued_at, changed, seq)
          values ($1, $2, $3, $4, $5, $6, 'SKIPPED', $7, '{}', $8, $9, $9)
          on conflict (job_id) do update
             set reason_code = excluded.reason_code",
@@ -210,7 +210,7 @@ impl Step {
 async fn step(tx: &mut Tx, entry: Entry, job_id: JobId, step: Step) -> Result<(), StoreError> {
     let last = step.is_last();
     sqlx::query(
-        "update views.device_job
+        "update device_job
             set state = $2,
                 reason_code = coalesce($3, reason_code),
                 reason = case when $5 then $4 else reason end,
@@ -228,7 +228,7 @@ async fn step(tx: &mut Tx, entry: Entry, job_id: JobId, step: Step) -> Result<()
     .execute(&mut **tx)
     .await?;
     sqlx::query(
-        "insert into views.job_step (job_id, seq, partner_id, customer_id, state, detail, occurred_at, recorded_at)
+        "insert into job_step (job_id, seq, partner_id, customer_id, state, detail, occurred_at, recorded_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(job_id.0)

@@ -68,7 +68,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: DeviceEvent) -> Resul
             seen(tx, entry, (device_id.0, patch_id.0, DevicePatchState::Installed), None).await
         }
         DeviceEvent::PatchNoLongerApplicable(PatchNoLongerApplicable { device_id, patch_id, reason: _ }) => {
-            sqlx::query("delete from views.device_patch where device_id = $1 and patch_id = $2")
+            sqlx::query("delete from device_patch where device_id = $1 and patch_id = $2")
                 .bind(device_id.0)
                 .bind(patch_id.0)
                 .execute(&mut **tx)
@@ -94,12 +94,12 @@ async fn seen(
     packages: Option<Vec<MissingPackage>>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into views.device_patch (device_id, patch_id, partner_id, customer_id, state, packages, since, seq)
+        "insert into device_patch (device_id, patch_id, partner_id, customer_id, state, packages, since, seq)
          values ($1, $2, $3, $4, $5, coalesce($6, '[]'), $7, $8)
          on conflict (device_id, patch_id) do update
             set state = excluded.state,
                 reason = null,
-                packages = coalesce($6, views.device_patch.packages),
+                packages = coalesce($6, device_patch.packages),
                 since = excluded.since",
     )
     .bind(device_id)
@@ -121,7 +121,7 @@ pub(super) async fn apply_job(tx: &mut Tx, entry: Entry, fact: &DeviceJobEvent) 
             let patch_ids: Vec<Uuid> = patches.iter().map(|order| order.patch_id.0).collect();
             // A new attempt: what the last one failed on is history.
             sqlx::query(
-                "update views.device_patch
+                "update device_patch
                     set job_id = $3,
                         since = case when state = 'FAILED' then $4 else since end,
                         reason = null,
@@ -172,12 +172,12 @@ async fn step(
     reason: Option<&str>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "update views.device_patch
+        "update device_patch
             set state = $3,
                 reason = $4,
                 since = $5
           where job_id = $1
-            and device_id = (select device_id from views.device_job where job_id = $1)
+            and device_id = (select device_id from device_job where job_id = $1)
             and state <> $2",
     )
     .bind(job_id.0)

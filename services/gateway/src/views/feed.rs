@@ -50,7 +50,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: FeedEvent) -> Result<
     match fact {
         FeedEvent::FeedRegistered(FeedRegistered { feed_id, name, kind, format, source }) => {
             sqlx::query(
-                "insert into views.feed (feed_id, name, kind, format, source, seq)
+                "insert into feed (feed_id, name, kind, format, source, seq)
                  values ($1, $2, $3, $4, $5, $6)",
             )
             .bind(feed_id.0)
@@ -72,7 +72,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: FeedEvent) -> Result<
             quarantined,
         }) => {
             sqlx::query(
-                "update views.feed
+                "update feed
                     set synced_at = $2,
                         document_sha256 = $3,
                         document_date = $4,
@@ -95,7 +95,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: FeedEvent) -> Result<
         }
         FeedEvent::FeedSyncFailed(FeedSyncFailed { feed_id, code, reason }) => {
             sqlx::query(
-                "update views.feed
+                "update feed
                     set failed_at = $2,
                         failure_code = $3,
                         failure_reason = $4

@@ -35,7 +35,7 @@ list! {
 pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: PartnerEvent) -> Result<(), StoreError> {
     match fact {
         PartnerEvent::PartnerRegistered(PartnerRegistered { partner_id, name }) => {
-            sqlx::query("insert into views.partner (partner_id, name, seq) values ($1, $2, $3)")
+            sqlx::query("insert into partner (partner_id, name, seq) values ($1, $2, $3)")
                 .bind(partner_id.0)
                 .bind(name)
                 .bind(entry.seq)

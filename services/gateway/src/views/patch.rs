@@ -79,22 +79,18 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: PatchEvent) -> Result
             superseded_by,
             superseded_by_vendor_id: _,
         }) => {
-            sqlx::query(
-                "update views.patch set state = 'SUPERSEDED', superseded_by = $2 where patch_id = $1",
-            )
-            .bind(patch_id.0)
-            .bind(superseded_by.0)
-            .execute(&mut **tx)
-            .await?;
+            sqlx::query("update patch set state = 'SUPERSEDED', superseded_by = $2 where patch_id = $1")
+                .bind(patch_id.0)
+                .bind(superseded_by.0)
+                .execute(&mut **tx)
+                .await?;
         }
         PatchEvent::PatchWithdrawn(PatchWithdrawn { patch_id, reason }) => {
-            sqlx::query(
-                "update views.patch set state = 'WITHDRAWN', withdrawn_reason = $2 where patch_id = $1",
-            )
-            .bind(patch_id.0)
-            .bind(reason)
-            .execute(&mut **tx)
-            .await?;
+            sqlx::query("update patch set state = 'WITHDRAWN', withdrawn_reason = $2 where patch_id = $1")
+                .bind(patch_id.0)
+                .bind(reason)
+                .execute(&mut **tx)
+                .await?;
         }
     }
     Ok(())
@@ -103,9 +99,9 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: PatchEvent) -> Result
 async fn keep(tx: &mut Tx, entry: Entry, patch: PatchFacts) -> Result<(), StoreError> {
     // A revision changes what is said of the patch, not where it stands or its place in the catalogue.
     sqlx::query(
-        "insert into views.patch (patch_id, feed_id, vendor_patch_id, name, platform, os_versions, vendor_severity,
-                                  severity, classification, release_date, cves, targets, supersedes, reboot, url,
-                                  state, seq)
+        "insert into patch (patch_id, feed_id, vendor_patch_id, name, platform, os_versions, vendor_severity,
+                            severity, classification, release_date, cves, targets, supersedes, reboot, url,
+                            state, seq)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'PUBLISHED', $16)
          on conflict (patch_id) do update
             set feed_id = excluded.feed_id,

@@ -44,8 +44,8 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: RuleEvent) -> Result<
         RuleEvent::RuleCreated(RuleCreated { rule_id, customer_id, name, conditions }) => {
             let (severities, classifications) = words(&conditions);
             sqlx::query(
-                "insert into views.rule (rule_id, partner_id, customer_id, name, version, enabled, severities,
-                                         classifications, seq)
+                "insert into rule (rule_id, partner_id, customer_id, name, version, enabled, severities,
+                                   classifications, seq)
                  values ($1, $2, $3, $4, 1, true, $5, $6, $7)",
             )
             .bind(rule_id.0)
@@ -62,7 +62,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: RuleEvent) -> Result<
         RuleEvent::RuleVersionCreated(RuleVersionCreated { rule_id, rule_version, conditions }) => {
             let (severities, classifications) = words(&conditions);
             sqlx::query(
-                "update views.rule
+                "update rule
                     set version = $2,
                         severities = $3,
                         classifications = $4
@@ -82,7 +82,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: RuleEvent) -> Result<
 }
 
 async fn enable(tx: &mut Tx, rule_id: RuleId, enabled: bool) -> Result<(), StoreError> {
-    sqlx::query("update views.rule set enabled = $2 where rule_id = $1")
+    sqlx::query("update rule set enabled = $2 where rule_id = $1")
         .bind(rule_id.0)
         .bind(enabled)
         .execute(&mut **tx)

@@ -43,8 +43,8 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: ScanJobEvent) -> Resu
     match fact {
         ScanJobEvent::ScanRequested(ScanRequested { job_id, device_id, reason }) => {
             sqlx::query(
-                "insert into views.scan_job (job_id, device_id, partner_id, customer_id, state, because,
-                                             requested_at, seq)
+                "insert into scan_job (job_id, device_id, partner_id, customer_id, state, because,
+                                       requested_at, seq)
                  values ($1, $2, $3, $4, 'REQUESTED', $5, $6, $7)",
             )
             .bind(job_id.0)
@@ -78,7 +78,7 @@ async fn change(
     finished_at: Option<DateTime<Utc>>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "update views.scan_job
+        "update scan_job
             set state = $2,
                 reason = $3,
                 finished_at = $4

@@ -27,7 +27,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: UserEvent) -> Result<
     match fact {
         UserEvent::UserInvited(UserInvited { user_id, subject, display_name }) => {
             sqlx::query(
-                "insert into views.app_user (user_id, partner_id, customer_id, subject, display_name, seq)
+                "insert into app_user (user_id, partner_id, customer_id, subject, display_name, seq)
                  values ($1, $2, $3, $4, $5, $6)",
             )
             .bind(user_id.0)
@@ -41,7 +41,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: UserEvent) -> Result<
         }
         UserEvent::RoleGranted(RoleGranted { user_id, role, customer_id }) => {
             sqlx::query(
-                "insert into views.role_grant (user_id, role, partner_id, customer_id, seq)
+                "insert into role_grant (user_id, role, partner_id, customer_id, seq)
                  values ($1, $2, $3, $4, $5)
                  on conflict do nothing",
             )
@@ -55,7 +55,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: UserEvent) -> Result<
         }
         UserEvent::RoleRevoked(RoleRevoked { user_id, role, customer_id }) => {
             sqlx::query(
-                "delete from views.role_grant
+                "delete from role_grant
                   where user_id = $1 and role = $2 and customer_id is not distinct from $3",
             )
             .bind(user_id.0)

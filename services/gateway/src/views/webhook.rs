@@ -78,8 +78,8 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: WebhookEvent) -> Resu
     match fact {
         WebhookEvent::WebhookRegistered(WebhookRegistered { webhook_id, customer_id, url, event_types }) => {
             sqlx::query(
-                "insert into views.webhook (webhook_id, partner_id, customer_id, url, event_types, state,
-                                            registered_at, seq)
+                "insert into webhook (webhook_id, partner_id, customer_id, url, event_types, state,
+                                      registered_at, seq)
                  values ($1, $2, $3, $4, $5, 'ACTIVE', $6, $7)",
             )
             .bind(webhook_id.0)
@@ -93,13 +93,11 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: WebhookEvent) -> Resu
             .await?;
         }
         WebhookEvent::WebhookDisabled(WebhookDisabled { webhook_id, reason }) => {
-            sqlx::query(
-                "update views.webhook set state = 'DISABLED', disabled_reason = $2 where webhook_id = $1",
-            )
-            .bind(webhook_id.0)
-            .bind(reason)
-            .execute(&mut **tx)
-            .await?;
+            sqlx::query("update webhook set state = 'DISABLED', disabled_reason = $2 where webhook_id = $1")
+                .bind(webhook_id.0)
+                .bind(reason)
+                .execute(&mut **tx)
+                .await?;
         }
     }
     Ok(())
@@ -156,13 +154,13 @@ async fn keep(
     standing: Standing,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into views.delivery (webhook_id, event_id, partner_id, customer_id, state, attempts, http_status,
-                                     reason, next_attempt_at, updated_at, seq)
+        "insert into delivery (webhook_id, event_id, partner_id, customer_id, state, attempts, http_status,
+                               reason, next_attempt_at, updated_at, seq)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          on conflict (webhook_id, event_id) do update
             set state = excluded.state,
                 attempts = excluded.attempts,
-                http_status = coalesce(excluded.http_status, views.delivery.http_status),
+                http_status = coalesce(excluded.http_status, delivery.http_status),
                 reason = excluded.reason,
                 next_attempt_at = excluded.next_attempt_at,
                 updated_at = excluded.updated_at",

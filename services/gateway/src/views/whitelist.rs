@@ -32,7 +32,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: WhitelistEvent) -> Re
         WhitelistEvent::WhitelistEntryAdded(WhitelistEntryAdded { customer_id, pattern }) => {
             let (kind, value) = parts(pattern);
             sqlx::query(
-                "insert into views.whitelist_entry (customer_id, kind, value, partner_id, added_at, seq)
+                "insert into whitelist_entry (customer_id, kind, value, partner_id, added_at, seq)
                  values ($1, $2, $3, $4, $5, $6)
                  on conflict do nothing",
             )
@@ -47,14 +47,12 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: WhitelistEvent) -> Re
         }
         WhitelistEvent::WhitelistEntryRemoved(WhitelistEntryRemoved { customer_id, pattern }) => {
             let (kind, value) = parts(pattern);
-            sqlx::query(
-                "delete from views.whitelist_entry where customer_id = $1 and kind = $2 and value = $3",
-            )
-            .bind(customer_id.0)
-            .bind(kind)
-            .bind(value)
-            .execute(&mut **tx)
-            .await?;
+            sqlx::query("delete from whitelist_entry where customer_id = $1 and kind = $2 and value = $3")
+                .bind(customer_id.0)
+                .bind(kind)
+                .bind(value)
+                .execute(&mut **tx)
+                .await?;
         }
     }
     Ok(())
