@@ -7,10 +7,13 @@ pub mod agent;
 pub mod alerts;
 pub mod approvals;
 pub mod auditing;
+pub mod catalogue;
 pub mod devices;
 pub mod feeds;
 pub mod permissions;
 pub mod scheduling;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod tenancy;
 
 mod command;

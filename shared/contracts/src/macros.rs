@@ -18,7 +18,7 @@
 /// PartnerRegistered = 3 { … } upcast { 1 => steps::add_country, 2 => steps::split_name },
 /// ```
 macro_rules! events {
-    ($(#[$enum_doc:meta])* $enum:ident in $service:literal {$(
+    ($(#[doc = $enum_doc:literal])* $enum:ident in $service:literal {$(
         $(#[$doc:meta])* $name:ident = $version:literal {$(
             $(#[$field_doc:meta])* $field:ident : $type:ty
         ),* $(,)?} $(upcast {$($from:literal => $step:path),+ $(,)?})?
@@ -45,13 +45,29 @@ macro_rules! events {
             }
         )+
 
-        $(#[$enum_doc])*
+        $(#[doc = $enum_doc])*
         #[derive(Debug, Clone, PartialEq)]
         pub enum $enum {$(
             $(#[$doc])* $name($name),
         )+}
 
         impl $enum {
+            /// The set itself, for those who look through all of them.
+            pub const SET: $crate::catalogue::EventSet = $crate::catalogue::EventSet {
+                name: stringify!($enum),
+                service: $service,
+                doc: concat!($($enum_doc, "\n"),*),
+                types: Self::TYPES,
+                rewrite: |event_type, schema_version, payload| {
+                    let fact = <Self as kernel::EventData>::read(event_type, schema_version, payload)?;
+                    Ok(kernel::EventData::payload(&fact))
+                },
+                #[cfg(feature = "schema")]
+                shapes: || vec![$(
+                    $crate::schema::Shape::of::<$name>($name::TYPE, $version, &[$(stringify!($field)),*])
+                ),+],
+            };
+
             /// Every type of this set with the version that is written today.
             pub const TYPES: &'static [(&'static str, i16)] = &[$(($name::TYPE, $version)),+];
         }

@@ -104,6 +104,8 @@ mod tests {
         assert_eq!(Example::TYPES, [(Named::TYPE, 3), (Unnamed::TYPE, 1)]);
         assert!(Example::owns(Named::TYPE));
         assert_eq!(Example::read(Named::TYPE, 3, &loaded.payload()).unwrap(), loaded);
+        let rewritten = (Example::SET.rewrite)(Named::TYPE, 1, &json!({ "name": "Ada Lovelace" })).unwrap();
+        assert_eq!(rewritten, loaded.payload());
     }
 
     #[test]

@@ -1,0 +1,64 @@
+//! All sets of events, for whoever must know every one: stored facts of any type, references, checks.
+
+use crate::{alerts, approvals, auditing, devices, feeds, scheduling, tenancy};
+use kernel::MalformedEvent;
+use serde_json::Value;
+
+/// The events of one aggregate, as the `events!` block declares them.
+#[derive(Debug, Clone, Copy)]
+pub struct EventSet {
+    /// The Rust name.
+    pub name: &'static str,
+    /// The service that records them.
+    pub service: &'static str,
+    /// What it is about, as it is written in the source: lines with their indentation.
+    pub doc: &'static str,
+    /// Types with the version that is written today.
+    pub types: &'static [(&'static str, i16)],
+    /// Loads a stored fact of any version and writes it as it would be written today.
+    pub rewrite: fn(&str, i16, &Value) -> Result<Value, MalformedEvent>,
+    /// The shapes that are written today.
+    #[cfg(feature = "schema")]
+    pub shapes: fn() -> Vec<crate::schema::Shape>,
+}
+
+/// Every set, in the order in which the references show them.
+pub const SETS: [EventSet; 19] = [
+    tenancy::PartnerEvent::SET,
+    tenancy::CustomerEvent::SET,
+    tenancy::UserEvent::SET,
+    tenancy::AccessEvent::SET,
+    feeds::FeedEvent::SET,
+    feeds::PatchEvent::SET,
+    devices::EnrolmentTokenEvent::SET,
+    devices::DeviceEvent::SET,
+    approvals::WhitelistEvent::SET,
+    approvals::RuleEvent::SET,
+    approvals::ApprovalEvent::SET,
+    scheduling::ScanJobEvent::SET,
+    scheduling::DeploymentEvent::SET,
+    scheduling::RunEvent::SET,
+    scheduling::DeviceJobEvent::SET,
+    alerts::AlertEvent::SET,
+    alerts::WebhookEvent::SET,
+    alerts::DeliveryEvent::SET,
+    auditing::AuditAccessEvent::SET,
+];
+
+/// The set that an event type belongs to, with the version that is written today.
+pub fn find(event_type: &str) -> Option<(&'static EventSet, i16)> {
+    const ALL: &[EventSet] = &SETS;
+    ALL.iter().find_map(|set| {
+        set.types.iter().find(|(known, _)| *known == event_type).map(|(_, version)| (set, *version))
+    })
+}
+
+/// Brings a stored fact of any type and version into the shape that is written today.
+pub fn upcast(event_type: &str, schema_version: i16, payload: &Value) -> Result<Value, MalformedEvent> {
+    let (set, _) = find(event_type).ok_or_else(|| MalformedEvent {
+        event_type: event_type.to_owned(),
+        schema_version,
+        reason: "no such event".to_owned(),
+    })?;
+    (set.rewrite)(event_type, schema_version, payload)
+}
