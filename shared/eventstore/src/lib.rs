@@ -12,6 +12,7 @@ mod leadership;
 mod log;
 mod migrate;
 mod privacy;
+mod reading;
 mod sequencer;
 mod store;
 
@@ -20,8 +21,9 @@ pub use database::{Database, DatabaseOptions, Tx};
 pub use error::{ExecuteError, StoreError};
 pub use follower::{FollowError, Projection, follow};
 pub use leadership::Leadership;
-pub use log::{Log, read_envelope};
+pub use log::{Log, Page, REBUILD_PAGE_MAX, read_envelope};
 pub use migrate::{MigrateError, migrate, schema_fingerprint};
 pub use privacy::{Keyring, Privacy, PrivacyError};
+pub use reading::{EventFilter, Order, Reader};
 pub use sequencer::Sequencer;
 pub use store::{Committed, Store, Target};

@@ -1,13 +1,18 @@
 //! Reads the one log by position. Crosses tenants: only for the backbone, the views and the auditors.
 
-use crate::{Database, StoreError, append::Meta};
+use crate::{Database, StoreError, append::Meta, database::scope_parameters};
 use chrono::{DateTime, Utc};
 use kernel::{CommandId, CustomerId, Envelope, EventId, PartnerId, Position, Scope, StreamId, Tenant};
+use sqlx::{FromRow, Row, postgres::PgRow};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Events in a page at the most: a megabyte or so of small facts.
+/// Events in a page of a live follower at the most: a megabyte or so of small facts.
 pub(crate) const PAGE_MAX: i64 = 500;
+/// Events in any page at the most: what a rebuild takes at once, some ten megabytes.
+pub const REBUILD_PAGE_MAX: i64 = 5_000;
+/// Positions that one page looks at, at the most, in search of the types it is asked for: some ten milliseconds.
+const WINDOW_MAX: i64 = 50_000;
 
 /// The log of all tenants.
 #[derive(Debug, Clone)]
@@ -15,8 +20,17 @@ pub struct Log {
     database: Database,
 }
 
+/// A piece of the log.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The events asked for, in their order.
+    pub events: Vec<Envelope>,
+    /// How far was looked: every event asked for up to here is in `events`, and the next page begins after it.
+    pub reached: Position,
+}
+
 #[derive(sqlx::FromRow)]
-struct EventRow {
+pub(crate) struct EventRow {
     seq: i64,
     stream_id: Uuid,
     stream: String,
@@ -33,6 +47,24 @@ struct EventRow {
     payload: Vec<u8>,
 }
 
+/// An event's place in the order, and the event, unless its partition was taken away.
+pub(crate) struct Placed {
+    seq: i64,
+    pos: i64,
+    event: Option<EventRow>,
+}
+
+impl sqlx::FromRow<'_, PgRow> for Placed {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let there: Option<Uuid> = row.try_get("event_id")?;
+        Ok(Self {
+            seq: row.try_get("seq")?,
+            pos: row.try_get("arrived")?,
+            event: there.map(|_| EventRow::from_row(row)).transpose()?,
+        })
+    }
+}
+
 impl Log {
     /// The log in `database`.
     pub fn new(database: Database) -> Self {
@@ -41,41 +73,39 @@ impl Log {
 
     /// Up to `limit` events after `after`, in order and without holes.
     pub async fn page(&self, after: Position, limit: i64) -> Result<Vec<Envelope>, StoreError> {
-        let mut tx = self.database.begin(&Scope::Platform).await?;
-        let places: Vec<(i64, i64, i64)> = sqlx::query_as(
-            "select seq, xid::text::bigint, pos from es.order_log where seq > $1 order by seq limit $2",
+        Ok(self.page_of(after, limit, &[]).await?.events)
+    }
+
+    /// The same, of these event types only (of all, where none is named), in one round trip. A page may hold few events,
+    /// or none, and still have reached far.
+    pub async fn page_of(&self, after: Position, limit: i64, types: &[&str]) -> Result<Page, StoreError> {
+        let limit = limit.min(REBUILD_PAGE_MAX);
+        let window = if types.is_empty() { limit } else { WINDOW_MAX };
+        let (role, partner, customer) = scope_parameters(&Scope::Platform);
+        let rows = sqlx::query(
+            "select reached, seq, arrived, stream_id, stream, version, event_id, event_type, schema_version,
+                    partner_id, customer_id, command_id, occurred_at, recorded_at, meta, payload
+               from es.read_log($1, $2, $3, $4, $5, $6, $7)",
         )
+        .bind(role)
+        .bind(partner)
+        .bind(customer)
         .bind(after.0)
-        .bind(limit.min(PAGE_MAX))
-        .fetch_all(&mut *tx)
+        .bind(i32::try_from(limit).unwrap_or(i32::MAX))
+        .bind((!types.is_empty()).then_some(types))
+        .bind(window)
+        .fetch_all(self.database.pool())
         .await?;
-        if places.is_empty() {
-            return Ok(Vec::new());
+        let Some(first) = rows.first() else {
+            return Err(StoreError::Corrupt { what: "es.read_log answered nothing".to_owned() });
+        };
+        let reached = Position(first.try_get("reached")?);
+        // A page without events still says how far it looked.
+        if first.try_get::<Option<i64>, _>("seq")?.is_none() {
+            return Ok(Page { events: Vec::new(), reached });
         }
-        let seqs: Vec<i64> = places.iter().map(|place| place.0).collect();
-        let xids: Vec<i64> = places.iter().map(|place| place.1).collect();
-        let positions: Vec<i64> = places.iter().map(|place| place.2).collect();
-        let bounds = (positions.iter().min().copied(), positions.iter().max().copied());
-        // By (xid, pos), the only index that leads to an event's place; the bounds leave out the other partitions.
-        let rows: Vec<EventRow> = sqlx::query_as(
-            "select o.seq, e.stream_id, e.stream, e.version, e.event_id, e.event_type, e.schema_version,
-                    e.partner_id, e.customer_id, e.command_id, e.occurred_at, e.recorded_at, e.meta, e.payload
-               from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as o (seq, xid, pos)
-               join es.event e on e.xid = o.xid::text::xid8 and e.pos = o.pos and e.pos between $4 and $5
-              order by o.seq",
-        )
-        .bind(&seqs)
-        .bind(&xids)
-        .bind(&positions)
-        .bind(bounds.0)
-        .bind(bounds.1)
-        .fetch_all(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        if rows.len() != seqs.len() {
-            return Err(StoreError::Corrupt { what: format!("events are missing after position {after}") });
-        }
-        rows.into_iter().map(envelope).collect()
+        let placed = rows.iter().map(Placed::from_row).collect::<Result<Vec<_>, _>>()?;
+        Ok(Page { events: envelopes(&self.database, placed).await?, reached })
     }
 
     /// The last position that the sequencer has given.
@@ -107,6 +137,23 @@ impl Log {
             pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
+}
+
+/// Opens the rows; an event that is not there ends it with the reason.
+pub(crate) async fn envelopes(database: &Database, placed: Vec<Placed>) -> Result<Vec<Envelope>, StoreError> {
+    let mut events = Vec::with_capacity(placed.len());
+    for place in placed {
+        match place.event {
+            Some(row) => events.push(envelope(row)?),
+            None => return Err(missing(database, place.seq, place.pos).await),
+        }
+    }
+    Ok(events)
+}
+
+/// Why the event at `seq`, which arrived at `pos`, is not in the table.
+async fn missing(_database: &Database, seq: i64, pos: i64) -> StoreError {
+    StoreError::Corrupt { what: format!("the event at position {seq} (arrived at {pos}) is missing") }
 }
 
 fn envelope(row: EventRow) -> Result<Envelope, StoreError> {
