@@ -70,7 +70,8 @@ fn sqlstate(error: &StoreError) -> Option<String> {
         StoreError::Conflict { .. }
         | StoreError::Foreign { .. }
         | StoreError::Corrupt { .. }
-        | StoreError::UnsafeRole { .. } => None,
+        | StoreError::UnsafeRole { .. }
+        | StoreError::Privacy(_) => None,
     }
 }
 

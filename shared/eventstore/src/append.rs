@@ -1,6 +1,6 @@
 //! One statement that appends a batch to one stream.
 
-use crate::{StoreError, database::scope_parameters};
+use crate::{PrivacyError, StoreError, database::scope_parameters, privacy::ClearPayload};
 use chrono::{DateTime, Utc};
 use kernel::{Cause, EventData, Scope, StreamId, Tenant, canonical_json};
 use sqlx::PgExecutor;
@@ -15,16 +15,24 @@ pub struct NewEvent {
     pub(crate) event_type: &'static str,
     pub(crate) schema_version: i16,
     pub(crate) payload: Vec<u8>,
+    /// What must be sealed before there are bytes.
+    pub(crate) clear: Option<ClearPayload>,
 }
 
 impl NewEvent {
-    /// Takes down a fact in its canonical bytes.
+    /// Takes down a fact in its canonical bytes, which a fact with personal texts gets when it is sealed.
     pub fn of<E: EventData>(event: &E) -> Self {
-        Self {
-            event_type: event.event_type(),
-            schema_version: event.schema_version(),
-            payload: canonical_json(&event.payload()),
-        }
+        let (event_type, schema_version) = (event.event_type(), event.schema_version());
+        let (payload, clear) = match ClearPayload::of(event.payload()) {
+            Ok(clear) => (Vec::new(), Some(clear)),
+            Err(payload) => (canonical_json(&payload), None),
+        };
+        Self { event_type, schema_version, payload, clear }
+    }
+
+    /// Whether it holds personal texts that nobody has sealed yet.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.clear.is_some()
     }
 }
 
@@ -68,6 +76,9 @@ pub(crate) async fn append(
 ) -> Result<Appended, StoreError> {
     if batch.events.len() > BATCH_MAX {
         return Err(StoreError::Corrupt { what: format!("{} events in one batch", batch.events.len()) });
+    }
+    if let Some(clear) = batch.events.iter().find(|event| event.is_clear()) {
+        return Err(PrivacyError::NotSealed { event_type: clear.event_type }.into());
     }
     let (role, scope_partner, scope_customer) = match scope.map(scope_parameters) {
         Some((role, partner, customer)) => (Some(role), partner, customer),

@@ -1,6 +1,6 @@
 //! Connections that always have a tenant scope.
 
-use crate::StoreError;
+use crate::{Keyring, StoreError};
 use kernel::Scope;
 use sqlx::{AssertSqlSafe, Connection, PgPool, Postgres, postgres::PgPoolOptions};
 use std::time::Duration;
@@ -15,11 +15,13 @@ pub struct DatabaseOptions {
     pub max_connections: u32,
     /// How long to wait for the server at start, with a message a second.
     pub start_timeout: Duration,
+    /// What wraps the keys of persons. Without it nothing personal can be recorded or read.
+    pub keyring: Option<Keyring>,
 }
 
 impl Default for DatabaseOptions {
     fn default() -> Self {
-        Self { max_connections: 8, start_timeout: Duration::from_mins(1) }
+        Self { max_connections: 8, start_timeout: Duration::from_mins(1), keyring: None }
     }
 }
 
@@ -40,6 +42,7 @@ const SESSION: &str = "set idle_in_transaction_session_timeout = '30s';
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
+    keyring: Option<Keyring>,
 }
 
 impl Database {
@@ -55,7 +58,7 @@ impl Database {
                 })
             })
             .connect_lazy(url)?;
-        let database = Self { pool };
+        let database = Self { pool, keyring: options.keyring };
         wait_until_up(url, options.start_timeout).await?;
         database.refuse_unsafe_role().await?;
         Ok(database)
@@ -106,6 +109,11 @@ impl Database {
     /// The pool itself, for functions that set their scope in the database, and for the backbone.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// What wraps the keys of persons.
+    pub(crate) fn keyring(&self) -> Option<&Keyring> {
+        self.keyring.as_ref()
     }
 
     /// Closes every connection.

@@ -33,6 +33,9 @@ pub enum StoreError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A personal text could not be sealed or opened.
+    #[error(transparent)]
+    Privacy(#[from] crate::PrivacyError),
     /// The database did not answer as wished.
     #[error("the database did not answer as wished")]
     Database(#[from] sqlx::Error),
@@ -44,6 +47,12 @@ impl From<kernel::MalformedEvent> for StoreError {
     }
 }
 
+impl From<kernel::MalformedPersonal> for StoreError {
+    fn from(error: kernel::MalformedPersonal) -> Self {
+        Self::Privacy(error.into())
+    }
+}
+
 impl StoreError {
     /// Whether somebody else was in the way for a moment, so that the same thing works when tried again.
     pub fn is_busy(&self) -> bool {
@@ -52,9 +61,11 @@ impl StoreError {
             Self::Database(sqlx::Error::Database(error)) => {
                 error.code().is_some_and(|code| BUSY_STATES.contains(&code.as_ref()))
             }
-            Self::Database(_) | Self::Foreign { .. } | Self::Corrupt { .. } | Self::UnsafeRole { .. } => {
-                false
-            }
+            Self::Database(_)
+            | Self::Foreign { .. }
+            | Self::Corrupt { .. }
+            | Self::UnsafeRole { .. }
+            | Self::Privacy(_) => false,
         }
     }
 
@@ -62,9 +73,11 @@ impl StoreError {
     pub fn is_outage(&self) -> bool {
         match self {
             Self::Database(error) => is_outage(error),
-            Self::Conflict { .. } | Self::Foreign { .. } | Self::Corrupt { .. } | Self::UnsafeRole { .. } => {
-                false
-            }
+            Self::Conflict { .. }
+            | Self::Foreign { .. }
+            | Self::Corrupt { .. }
+            | Self::UnsafeRole { .. }
+            | Self::Privacy(_) => false,
         }
     }
 }

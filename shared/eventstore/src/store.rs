@@ -4,6 +4,7 @@ use crate::{
     Database, ExecuteError, StoreError, Tx,
     append::{Appended, Batch, NewEvent, append},
     database::scope_parameters,
+    privacy::seal,
 };
 use chrono::{DateTime, Utc};
 use kernel::{Aggregate, Cause, CommandId, EventData, Scope, StreamId, Tenant};
@@ -70,9 +71,7 @@ impl Store {
         command: A::Command,
     ) -> Result<Committed, ExecuteError<A::Refusal>> {
         for _ in 0..ATTEMPTS_MAX {
-            let outcome =
-                attempt::<A, _>(|| self.database.pool(), Some(target.scope), target, command.clone()).await?;
-            if let Some(committed) = outcome {
+            if let Some(committed) = attempt::<A>(&self.database, target, command.clone()).await? {
                 return Ok(committed);
             }
         }
@@ -92,6 +91,8 @@ impl Store {
         let outcome = match decide::<A>(&loaded, command)? {
             Decision::Nothing(committed) => Some(committed),
             Decision::Append { version, events } => {
+                let mut events: Vec<NewEvent> = events.iter().map(NewEvent::of).collect();
+                seal(tx, self.database.keyring(), target.tenant, &mut events).await?;
                 write::<A>(&mut **tx, None, target, version, &events).await?
             }
         };
@@ -118,20 +119,29 @@ impl Store {
     }
 }
 
-async fn attempt<'e, A, E>(
-    executor: impl Fn() -> E,
-    scope: Option<&Scope>,
+async fn attempt<A: Aggregate>(
+    database: &Database,
     target: Target<'_>,
     command: A::Command,
-) -> Result<Option<Committed>, ExecuteError<A::Refusal>>
-where
-    A: Aggregate,
-    E: PgExecutor<'e>,
-{
-    let loaded = load::<A>(executor(), scope, target.stream_id, Some(target.cause.command_id)).await?;
+) -> Result<Option<Committed>, ExecuteError<A::Refusal>> {
+    let (pool, scope) = (database.pool(), Some(target.scope));
+    let loaded = load::<A>(pool, scope, target.stream_id, Some(target.cause.command_id)).await?;
     match decide::<A>(&loaded, command)? {
         Decision::Nothing(committed) => Ok(Some(committed)),
-        Decision::Append { version, events } => write::<A>(executor(), scope, target, version, &events).await,
+        Decision::Append { version, events } => {
+            let mut events: Vec<NewEvent> = events.iter().map(NewEvent::of).collect();
+            if !events.iter().any(NewEvent::is_clear) {
+                return write::<A>(pool, scope, target, version, &events).await;
+            }
+            // A new person's key and the first event about them are one transaction.
+            let mut tx = database.begin(target.scope).await?;
+            seal(&mut tx, database.keyring(), target.tenant, &mut events).await?;
+            let outcome = write::<A>(&mut *tx, None, target, version, &events).await?;
+            if outcome.is_some() {
+                tx.commit().await?;
+            }
+            Ok(outcome)
+        }
     }
 }
 
@@ -160,9 +170,8 @@ async fn write<A: Aggregate>(
     scope: Option<&Scope>,
     target: Target<'_>,
     version: i64,
-    events: &[A::Event],
+    events: &[NewEvent],
 ) -> Result<Option<Committed>, ExecuteError<A::Refusal>> {
-    let events: Vec<NewEvent> = events.iter().map(NewEvent::of).collect();
     let batch = Batch {
         stream_id: target.stream_id,
         stream: A::STREAM,
@@ -170,7 +179,7 @@ async fn write<A: Aggregate>(
         tenant: target.tenant,
         cause: target.cause,
         occurred_at: target.occurred_at,
-        events: &events,
+        events,
     };
     match append(executor, scope, &batch).await? {
         Appended::Written { version, pos } => {

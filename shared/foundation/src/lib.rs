@@ -171,6 +171,7 @@ pub fn store_failed(error: StoreError) -> ApiError {
         StoreError::Conflict { .. }
         | StoreError::Corrupt { .. }
         | StoreError::UnsafeRole { .. }
+        | StoreError::Privacy(_)
         | StoreError::Database(_) => ApiError::internal(error),
     }
 }
