@@ -42,10 +42,17 @@ pub(crate) struct Options {
     no_installed: bool,
     /// Ignore given URLs
     #[arg(long, hide = true)]
-    pub(crate) no_given: bool,
+    no_given: bool,
     /// Let the database keep what it has acknowledged even through a power cut, as in production
     #[arg(long, hide = true)]
-    pub(crate) durable: bool,
+    durable: bool,
+}
+
+impl Options {
+    /// Servers of our own, whatever is given, which keep what they acknowledge.
+    pub(crate) fn own_and_durable() -> Self {
+        Self { no_given: true, durable: true, ..Self::default() }
+    }
 }
 
 /// What a run may connect to. Ends with this value.

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 #![expect(clippy::disallowed_methods, reason = "a launcher reads its environment and the machine's clock")]
 
+mod bench;
 mod checks;
 mod demo;
 mod docs;
@@ -50,6 +51,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Measure the event backbone against the plainest way to do the same: `eventstore`, `messaging`
+    Bench(bench::Options),
     /// Start only PostgreSQL and RabbitMQ, write the variables that tests read, serve until Ctrl-C
     Infra {
         /// Where the variables are written, as a shell reads them [default: .dev/env]
@@ -104,6 +107,7 @@ fn run(task: Task) -> Result<()> {
             }
             Ok(())
         }
+        Task::Bench(options) => bench::run(&options),
         Task::Infra { env_file, infra } => serve_infra(env_file, infra),
         Task::InfraRestart { server, kill, down_for_ms } => {
             let took = control::request_restart(server, kill, Duration::from_millis(down_for_ms))?;

@@ -1,0 +1,16 @@
+//! Measures the event backbone against the plainest way to do the same work, in turns and in the same run.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a measuring program makes its own ids, reads the machine's clock and ends with its runtime"
+)]
+
+pub mod eventstore;
+pub mod options;
+pub mod report;
+
+mod machine;
+mod rounds;
+mod server;
+mod statistics;
+mod workload;

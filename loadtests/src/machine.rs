@@ -1,0 +1,77 @@
+//! On what, and with what, a measurement was made: a number without it says nothing.
+
+use serde::Serialize;
+use std::{collections::BTreeMap, fs, process::Command};
+
+/// The conditions of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Conditions {
+    /// When it began.
+    pub began_at: String,
+    /// The commit, with `+` when the working tree differed from it.
+    pub commit: String,
+    /// How the program was built.
+    pub build: &'static str,
+    /// The processor.
+    pub cpu: String,
+    /// How many of them.
+    pub cores: usize,
+    /// Memory in GB.
+    pub memory_gb: u64,
+    /// The kernel.
+    pub kernel: String,
+    /// The load of the last minute before the run: above 0.5, others were at work and the numbers are worth little.
+    pub load_before: f64,
+    /// Servers and their settings.
+    pub servers: BTreeMap<String, String>,
+}
+
+impl Conditions {
+    /// Looks around.
+    pub(crate) fn observe() -> Self {
+        Self {
+            began_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+            commit: commit(),
+            build: if cfg!(debug_assertions) { "debug" } else { "optimised" },
+            cpu: cpu().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            memory_gb: memory_gb().unwrap_or(0),
+            kernel: read("/proc/sys/kernel/osrelease"),
+            load_before: read("/proc/loadavg")
+                .split_whitespace()
+                .next()
+                .and_then(|load| load.parse().ok())
+                .unwrap_or(0.0),
+            servers: BTreeMap::new(),
+        }
+    }
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+}
+
+fn cpu() -> Option<String> {
+    let text = read("/proc/cpuinfo");
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn memory_gb() -> Option<u64> {
+    let text = read("/proc/meminfo");
+    let kilobytes: u64 =
+        text.lines().find(|line| line.starts_with("MemTotal"))?.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes.div_ceil(1024 * 1024))
+}
+
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output =
+            Command::new("git").args(arguments).output().ok().filter(|output| output.status.success());
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".to_owned() };
+    // What was measured is built from these; a note in a page changes nothing.
+    let dirty = git(&["status", "--porcelain", "--", "shared", "loadtests/src", "migrations", "Cargo.lock"]);
+    if dirty.is_none_or(|text| text.is_empty()) { commit } else { format!("{commit}+") }
+}

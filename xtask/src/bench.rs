@@ -1,0 +1,39 @@
+//! `cargo xtask bench`: servers of its own, then the measuring program, built as for production.
+
+use crate::{infra, infra::Infra, process::run_visible, progress::Progress, workspace};
+use anyhow::Result;
+use std::process::Command;
+
+/// Optimised, but linked quickly.
+const PROFILE: &str = "loadtest";
+
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(crate) struct Options {
+    /// `eventstore` or `messaging`, then its options (see `cargo xtask bench eventstore --help`)
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    arguments: Vec<String>,
+}
+
+/// Builds the program, starts servers that keep what they acknowledge, and measures.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let root = workspace::root()?;
+    let progress = Progress::new();
+    let step = progress.headline("building the bench");
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.current_dir(&root).args(["build", "--quiet", "--profile", PROFILE, "--package", "loadtests"]);
+    run_visible("cargo build", &mut cargo)?;
+    step.done("is done");
+
+    let program = workspace::debug_folder(&root).with_file_name(PROFILE).join("loadtests");
+    let mut bench = Command::new(program);
+    bench.current_dir(&root).args(&options.arguments);
+    if options.arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        return run_visible("loadtests", &mut bench);
+    }
+    // Never on a given server: settings are changed, and databases come and go.
+    let infra = Infra::start(&root, infra::Options::own_and_durable(), &progress)?;
+    bench.arg("--own-server").envs(infra.test_variables());
+    run_visible("loadtests", &mut bench)?;
+    infra.check_alive()
+}
