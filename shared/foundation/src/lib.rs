@@ -2,7 +2,9 @@
 
 use access::InternalAuth;
 use contracts::{Accepted, Service, Written};
-use eventstore::{Committed, Database, DatabaseOptions, ExecuteError, Store, StoreError};
+use eventstore::{
+    Committed, Database, DatabaseOptions, ExecuteError, Keyring, PrivacyError, Store, StoreError,
+};
 use kernel::{PartnerId, Refused};
 use messaging::{Broker, BrokerError, Consumer};
 use runtime::{Clock, Ids, Lifecycle, Settings, SystemClock, SystemIds};
@@ -50,6 +52,9 @@ const START_PATIENCE: Duration = Duration::from_mins(1);
 /// Why a service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The keys of persons cannot be used.
+    #[error("the section privacy cannot be used")]
+    Privacy(#[from] PrivacyError),
     /// The database is not there, or does not let us in as it should.
     #[error("the database (database.url) cannot be used")]
     Database(#[from] StoreError),
@@ -65,8 +70,11 @@ impl Foundation {
         settings: &Settings,
         lifecycle: &Lifecycle,
     ) -> Result<Self, StartError> {
+        let previous = settings.privacy.previous_keys.iter().map(ExposeSecret::expose_secret);
+        let keyring = Keyring::new(settings.privacy.key.expose_secret(), previous)?;
         let options = DatabaseOptions {
             max_connections: settings.database.max_connections,
+            keyring: Some(keyring),
             ..DatabaseOptions::default()
         };
         let database = Database::connect(settings.database.url.expose_secret(), options).await?;

@@ -10,7 +10,7 @@ pub use describe::{Key, field_names};
 pub use list::list;
 pub use production::Unsafe;
 pub use sections::{
-    Address, Broker, Database, Environment, Identity, Internal, LogFormat, ServiceAddresses,
+    Address, Broker, Database, Environment, Identity, Internal, LogFormat, Privacy, ServiceAddresses,
     TelemetrySettings,
 };
 
@@ -32,6 +32,8 @@ pub struct Settings {
     pub services: ServiceAddresses,
     /// How services trust each other.
     pub internal: Internal,
+    /// What encrypts the keys of persons.
+    pub privacy: Privacy,
     /// How people prove who they are.
     pub identity: Identity,
     raw: config::Config,
@@ -109,6 +111,7 @@ impl Settings {
             telemetry: source::section(&raw, "telemetry")?,
             services: source::section(&raw, "services")?,
             internal: source::section(&raw, "internal")?,
+            privacy: source::section(&raw, "privacy")?,
             identity: source::section(&raw, "identity")?,
             raw,
         };
@@ -127,6 +130,7 @@ impl std::fmt::Debug for Settings {
             .field("telemetry", &self.telemetry)
             .field("services", &self.services)
             .field("internal", &self.internal)
+            .field("privacy", &self.privacy)
             .field("identity", &self.identity)
             .finish_non_exhaustive()
     }

@@ -9,7 +9,7 @@
     reason = "test support fails by panicking, reads its server's address from the environment, and makes random ids"
 )]
 
-use eventstore::{Database, DatabaseOptions};
+use eventstore::{Database, DatabaseOptions, Keyring};
 use kernel::{Actor, Cause, CommandId, CorrelationId};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
@@ -20,6 +20,9 @@ pub struct TestDatabase {
     admin_url: String,
     name: String,
 }
+
+/// What wraps the keys of persons in a test: the same as in a service with the settings of a desk.
+const KEY: &str = "cGF0Y2hmbGVldCBkZXZlbG9wbWVudCBrZXkgb25seS4=";
 
 /// The advisory lock under which the first test makes the template.
 const TEMPLATE_LOCK: i64 = 0x7066_7465_7374;
@@ -58,9 +61,9 @@ impl TestDatabase {
 
     /// Signs in as a service.
     pub async fn connect(&self) -> Database {
-        Database::connect(&self.service_url(), DatabaseOptions::default())
-            .await
-            .expect("signing in as a service")
+        let keyring = Keyring::new(KEY, []).expect("it is the base64 of 32 bytes");
+        let options = DatabaseOptions { keyring: Some(keyring), ..DatabaseOptions::default() };
+        Database::connect(&self.service_url(), options).await.expect("signing in as a service")
     }
 
     /// Signs in as the owner.

@@ -76,6 +76,16 @@ pub(super) const KEYS: &[Key] = &[
         "a known text, refused in production",
         "Signs what services tell each other about a caller; the same for all of them, at least 32 bytes. Secret.",
     ),
+    key(
+        "privacy.key",
+        "a known key, refused in production",
+        "Encrypts the key of each person whose data events hold: the base64 of 32 random bytes, the same for every process. Secret.",
+    ),
+    key(
+        "privacy.previous_keys",
+        "",
+        "Keys from before the last change of `privacy.key`, which still decrypt, separated by commas. Secret.",
+    ),
     key("identity.issuer", "http://127.0.0.1:7101", "The `iss` of every token; discovery starts here."),
     key("identity.audience", "patchfleet", "The `aud` that a token must have."),
     key("identity.jwks_url", "", "Where the issuer's keys are, if not where its discovery document says."),

@@ -1,6 +1,8 @@
 //! What is convenient on a desk and refused in production.
 
-use super::sections::{DEVELOPMENT_BROKER, DEVELOPMENT_DATABASE, DEVELOPMENT_SECRET, Environment};
+use super::sections::{
+    DEVELOPMENT_BROKER, DEVELOPMENT_DATABASE, DEVELOPMENT_KEY, DEVELOPMENT_SECRET, Environment,
+};
 use super::{Identity, Settings};
 use secrecy::ExposeSecret;
 
@@ -52,6 +54,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Unsafe> {
 fn refuse_development_values(settings: &Settings) -> Result<(), Unsafe> {
     let known = [
         ("internal.secret", &settings.internal.secret, DEVELOPMENT_SECRET),
+        ("privacy.key", &settings.privacy.key, DEVELOPMENT_KEY),
         ("database.url", &settings.database.url, DEVELOPMENT_DATABASE),
         ("broker.url", &settings.broker.url, DEVELOPMENT_BROKER),
     ];

@@ -1,6 +1,6 @@
 //! The sections that every service shares. Each key stands in `describe.rs` as well; a test compares the two.
 
-use super::list;
+use super::list::{list, secrets};
 use contracts::Service;
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -15,6 +15,8 @@ pub(super) const DEVELOPMENT_SECRET: &str = "patchfleet-development-secret-not-f
 pub(super) const DEVELOPMENT_DATABASE: &str = "postgres://patchfleet:patchfleet@127.0.0.1:5432/patchfleet";
 /// For a desk only; production refuses to start with it.
 pub(super) const DEVELOPMENT_BROKER: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
+/// For a desk only; production refuses to start with it.
+pub(super) const DEVELOPMENT_KEY: &str = "cGF0Y2hmbGVldCBkZXZlbG9wbWVudCBrZXkgb25seS4=";
 
 /// What the program is run for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,6 +92,17 @@ pub struct Internal {
     pub secret: SecretString,
 }
 
+/// The section `privacy`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Privacy {
+    /// Encrypts the keys of persons: the base64 of 32 random bytes.
+    pub key: SecretString,
+    /// Keys from before, which still decrypt.
+    #[serde(deserialize_with = "secrets")]
+    pub previous_keys: Vec<SecretString>,
+}
+
 /// The section `identity`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -155,6 +168,12 @@ impl Default for TelemetrySettings {
 impl Default for Internal {
     fn default() -> Self {
         Self { secret: DEVELOPMENT_SECRET.into() }
+    }
+}
+
+impl Default for Privacy {
+    fn default() -> Self {
+        Self { key: DEVELOPMENT_KEY.into(), previous_keys: Vec::new() }
     }
 }
 

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// Sections that every service shares. The others are named after their service.
-const SHARED: [&str; 7] =
-    ["environment", "database", "broker", "telemetry", "services", "internal", "identity"];
+const SHARED: [&str; 8] =
+    ["environment", "database", "broker", "telemetry", "services", "internal", "privacy", "identity"];
 
 /// The one key at the top level may be written with a single underscore.
 const ENVIRONMENT: &str = "PATCHFLEET_ENVIRONMENT";

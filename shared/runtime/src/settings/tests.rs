@@ -21,9 +21,10 @@ fn with_file(toml: &str, variables: &[(&str, &str)]) -> Result<Settings, Setting
     Settings::from_raw(read?)
 }
 
-const PRODUCTION: [(&str, &str); 6] = [
+const PRODUCTION: [(&str, &str); 7] = [
     ("PATCHFLEET_ENVIRONMENT", "production"),
     ("PATCHFLEET__INTERNAL__SECRET", "0123456789abcdef0123456789abcdef"),
+    ("PATCHFLEET__PRIVACY__KEY", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="),
     ("PATCHFLEET__DATABASE__URL", "postgres://a:b@db/patchfleet"),
     ("PATCHFLEET__BROKER__URL", "amqps://a:b@mq/p"),
     ("PATCHFLEET__IDENTITY__ISSUER", "https://id.example"),
@@ -70,6 +71,8 @@ fn a_list_is_an_array_or_a_text_with_commas() {
     let file = "[identity]\noperator_subjects = [\"ann\", \"bob\"]\n";
     let expected = ["ann", "bob"];
     assert_eq!(with_file(file, &[]).unwrap().identity.operator_subjects, expected);
+    let keys = with(&[("PATCHFLEET__PRIVACY__PREVIOUS_KEYS", "AAE=, AgM=")]).unwrap().privacy.previous_keys;
+    assert_eq!(keys.iter().map(ExposeSecret::expose_secret).collect::<Vec<_>>(), ["AAE=", "AgM="]);
     let variable = [("PATCHFLEET__IDENTITY__OPERATOR_SUBJECTS", "ann, bob")];
     assert_eq!(with(&variable).unwrap().identity.operator_subjects, expected);
 }
@@ -126,6 +129,8 @@ fn debug_output_holds_no_secret() {
         ("PATCHFLEET__DATABASE__MIGRATION_URL", "postgres://m:hunter2@db"),
         ("PATCHFLEET__BROKER__URL", "amqp://a:hunter2@mq"),
         ("PATCHFLEET__INTERNAL__SECRET", "hunter2-hunter2-hunter2-hunter2-hunter2"),
+        ("PATCHFLEET__PRIVACY__KEY", "hunter2"),
+        ("PATCHFLEET__PRIVACY__PREVIOUS_KEYS", "hunter2,hunter2"),
         ("PATCHFLEET__IDENTITY__CLIENT_SECRET", "hunter2"),
         ("PATCHFLEET__ALERTS__SMTP_PASSWORD", "hunter2"),
     ])
@@ -145,6 +150,7 @@ fn production_refuses_what_is_only_safe_on_a_desk() {
     for (key, value, expected) in [
         ("PATCHFLEET__INTERNAL__SECRET", sections::DEVELOPMENT_SECRET, "internal.secret is not set"),
         ("PATCHFLEET__INTERNAL__SECRET", "short", "at least 32"),
+        ("PATCHFLEET__PRIVACY__KEY", sections::DEVELOPMENT_KEY, "privacy.key is not set"),
         ("PATCHFLEET__DATABASE__URL", sections::DEVELOPMENT_DATABASE, "database.url"),
         ("PATCHFLEET__BROKER__URL", sections::DEVELOPMENT_BROKER, "broker.url"),
         ("PATCHFLEET__IDENTITY__ISSUER", "http://id.example", "identity.issuer"),
@@ -170,6 +176,7 @@ fn every_key_is_described_and_nothing_else() {
         ("broker", field_names::<sections::Broker>()),
         ("telemetry", field_names::<sections::TelemetrySettings>()),
         ("internal", field_names::<sections::Internal>()),
+        ("privacy", field_names::<sections::Privacy>()),
         ("identity", field_names::<sections::Identity>()),
     ] {
         assert!(!fields.is_empty(), "{section}");
