@@ -1,6 +1,6 @@
 //! Follows the log by position and keeps a projection: rows and cursor change in one transaction.
 
-use crate::{Database, Log, StoreError, Tx};
+use crate::{Database, Log, StoreError, Tx, log::Page};
 use chrono::{DateTime, Utc};
 use kernel::{Envelope, EventId, Position, Scope};
 use std::time::Duration;
@@ -26,6 +26,10 @@ pub trait Projection: Send + Sync + 'static {
     fn schema(&self) -> &'static str;
     /// Every table of that schema.
     fn tables(&self) -> &'static [&'static str];
+    /// The types of the events that it takes in; none named means every event.
+    fn event_types(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Takes one event in. Runs at platform level: the rows carry the event's tenant.
     async fn apply(&self, tx: &mut Tx, event: &Envelope) -> Result<(), StoreError>;
     /// Takes a page in; the same as each event of it by itself, only faster.
@@ -108,23 +112,20 @@ async fn page(
 ) -> Result<usize, FollowError> {
     let standing = standing(database, projection.name()).await?;
     tell(position, standing.cursor);
-    let events = if standing.head > standing.cursor {
-        log.page(standing.cursor, crate::log::PAGE_MAX).await?
-    } else {
-        Vec::new()
-    };
-    measure(projection, standing, events.first());
-    if events.is_empty() {
+    if standing.head == standing.cursor {
+        measure(projection, standing, None);
         return Ok(0);
     }
-    let place = Place { cursor: projection.name(), schema: projection.schema() };
-    let Some(reached) = take(database, projection, place, standing.cursor, &events).await? else {
+    let page = log.page_of(standing.cursor, crate::log::PAGE_MAX, projection.event_types()).await?;
+    measure(projection, standing, page.events.first());
+    let place = Place { cursor: projection.name(), schema: projection.schema(), beside: false };
+    let Some(reached) = take(database, projection, place, standing.cursor, &page).await? else {
         return Ok(0);
     };
     tell(position, reached);
     metrics::counter!("eventstore_followed_total", "projection" => projection.name())
-        .increment(events.len() as u64);
-    Ok(events.len())
+        .increment(u64::try_from(reached.0 - standing.cursor.0).unwrap_or(0));
+    Ok(page.events.len().max(1))
 }
 
 fn tell(position: &watch::Sender<Position>, reached: Position) {
@@ -172,6 +173,7 @@ pub(crate) async fn standing(database: &Database, cursor: &str) -> Result<Standi
 pub(crate) struct Place<'a> {
     pub(crate) cursor: &'a str,
     pub(crate) schema: &'a str,
+    pub(crate) beside: bool,
 }
 
 /// Takes a page in and moves the cursor from `after` to its end; none if somebody else was faster or holds it.
@@ -181,18 +183,19 @@ pub(crate) async fn take(
     projection: &dyn Projection,
     place: Place<'_>,
     after: Position,
-    events: &[Envelope],
+    page: &Page,
 ) -> Result<Option<Position>, FollowError> {
-    let error = match take_whole(database, projection, place, after, events).await {
-        Ok(taken) => return Ok(taken),
+    let error = match take_whole(database, projection, place, after, &page.events, page.reached).await {
+        Ok(taken) => return Ok(taken.then_some(page.reached)),
         Err(error) if error.is_outage() || error.is_busy() => return Err(error.into()),
         Err(error) => error,
     };
-    let mut reached = after;
-    for event in events {
-        match take_whole(database, projection, place, reached, std::slice::from_ref(event)).await {
-            Ok(Some(taken)) => reached = taken,
-            Ok(None) => return Ok(None),
+    let mut before = after;
+    for event in &page.events {
+        let only = std::slice::from_ref(event);
+        match take_whole(database, projection, place, before, only, event.seq).await {
+            Ok(true) => before = event.seq,
+            Ok(false) => return Ok(None),
             Err(source) if source.is_outage() || source.is_busy() => return Err(source.into()),
             Err(source) => {
                 return Err(FollowError::Event {
@@ -215,41 +218,43 @@ async fn take_whole(
     place: Place<'_>,
     after: Position,
     events: &[Envelope],
-) -> Result<Option<Position>, StoreError> {
-    let Some(last) = events.last() else {
-        return Ok(Some(after));
-    };
+    reached: Position,
+) -> Result<bool, StoreError> {
     let mut tx = database.begin(&Scope::Platform).await?;
     if !lock(&mut tx, place, after).await? {
-        return Ok(None);
+        return Ok(false);
     }
     projection.apply_page(&mut tx, events).await?;
     sqlx::query("update es.follower set seq = $2, updated_at = now() where name = $1")
         .bind(place.cursor)
-        .bind(last.seq.0)
+        .bind(reached.0)
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    Ok(Some(last.seq))
+    Ok(true)
 }
 
 /// Points the transaction at the place and locks its cursor; whether it may go on from `after`.
 async fn lock(tx: &mut Tx, place: Place<'_>, after: Position) -> Result<bool, StoreError> {
     loop {
-        let locked: Option<(i64, bool, String)> = sqlx::query_as(
+        // What is built beside the live one need not be safe page by page: rows and cursor are lost together, and the
+        // switch is safe.
+        let locked: Option<(i64, bool, String, Option<String>)> = sqlx::query_as(
             "select f.seq,
-                    pg_try_advisory_xact_lock_shared(hashtextextended($1, $3)),
-                    set_config('search_path', $2, true)
+                    pg_try_advisory_xact_lock_shared(hashtextextended($1, $2)),
+                    set_config('search_path', $3, true),
+                    case when $4 then set_config('synchronous_commit', 'off', true) end
                from es.follower f
               where f.name = $1
                 for update",
         )
         .bind(place.cursor)
-        .bind(place.schema)
         .bind(HOLD_SEED)
+        .bind(place.schema)
+        .bind(place.beside)
         .fetch_optional(&mut **tx)
         .await?;
-        if let Some((seq, free, _)) = locked {
+        if let Some((seq, free, ..)) = locked {
             return Ok(free && seq == after.0);
         }
         sqlx::query("insert into es.follower (name) values ($1) on conflict do nothing")

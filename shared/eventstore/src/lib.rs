@@ -13,6 +13,7 @@ mod log;
 mod migrate;
 mod privacy;
 mod reading;
+mod rebuild;
 mod sequencer;
 mod store;
 
@@ -25,5 +26,9 @@ pub use log::{Log, Page, REBUILD_PAGE_MAX, read_envelope};
 pub use migrate::{MigrateError, migrate, schema_fingerprint};
 pub use privacy::{Keyring, Privacy, PrivacyError};
 pub use reading::{EventFilter, Order, Reader};
+pub use rebuild::{
+    Checked, ColumnDifference, Difference, DifferenceKind, Progress, RebuildError, RebuildOptions, Rebuilt, Stage,
+    TableChecked, Told, check, rebuild,
+};
 pub use sequencer::Sequencer;
 pub use store::{Committed, Store, Target};
