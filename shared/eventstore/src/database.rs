@@ -28,6 +28,9 @@ impl Default for DatabaseOptions {
 /// How long a request waits for a connection: longer than a restart of the server, shorter than a caller's patience.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// How long an idle connection is taken to be alive without being asked: shorter than any server needs to restart.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+
 /// Limits of every session. A forgotten transaction would hold the sequencer's fence for everyone; a peer that vanished
 /// without a word would keep its locks (the sequencer's among them) for the two hours of TCP's default.
 const SESSION: &str = "set idle_in_transaction_session_timeout = '30s';
@@ -51,6 +54,16 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // Asking every connection for a sign of life would double the round trips of short statements.
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move {
+                    if about.idle_for > TRUSTED_FOR {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(|connection, _| {
                 Box::pin(async move {
                     sqlx::raw_sql(SESSION).execute(connection).await?;
