@@ -1,11 +1,15 @@
 //! Generated references: written by `cargo xtask docs`, compared by `cargo xtask check`.
 //!
-//! All of them are read from the source text, so that no page needs another program to be built first.
+//! They are made from `contracts` and from the source text of the rest, so that no page needs another program to be
+//! built first.
 
 mod configuration;
 mod errors;
 mod events;
+mod fields;
 mod permissions;
+mod readers;
+mod schemas;
 mod source;
 
 use crate::workspace;
@@ -15,7 +19,7 @@ use std::{fs, path::Path};
 /// A file below the workspace and how it is made from the source below a folder.
 type Page = (&'static str, fn(&Path) -> Result<String>);
 
-/// Every generated file.
+/// Every generated page; the schemas of events are as many as there are versions.
 const GENERATED: [Page; 4] = [
     ("docs/permissions.md", permissions::page),
     ("docs/events.md", events::page),
@@ -24,7 +28,7 @@ const GENERATED: [Page; 4] = [
 ];
 
 /// Writes the files that differ.
-pub(crate) fn write(root: &Path) -> Result<Vec<&'static str>> {
+pub(crate) fn write(root: &Path) -> Result<Vec<String>> {
     let stale = stale(root)?;
     for (name, text) in &stale {
         let file = root.join(name);
@@ -46,13 +50,14 @@ pub(crate) fn check(root: &Path) -> Result<()> {
 }
 
 /// The files below `root` that differ, as they should be.
-fn stale(root: &Path) -> Result<Vec<(&'static str, String)>> {
+fn stale(root: &Path) -> Result<Vec<(String, String)>> {
     let source = workspace::root()?;
-    let mut stale = Vec::new();
+    schemas::check_history(&source)?;
+    let mut stale = schemas::stale(root)?;
     for (name, page) in GENERATED {
         let text = page(&source).with_context(|| format!("generating {name}"))?;
         if fs::read_to_string(root.join(name)).map_or(true, |committed| committed != text) {
-            stale.push((name, text));
+            stale.push((name.to_owned(), text));
         }
     }
     Ok(stale)
@@ -65,7 +70,8 @@ mod tests {
     #[test]
     fn a_missing_or_changed_page_is_stale() {
         let root = std::env::temp_dir().join(format!("patchfleet-docs-{}", std::process::id()));
-        assert!(check(&root).unwrap_err().to_string().contains("docs/permissions.md"));
+        let said = check(&root).unwrap_err().to_string();
+        assert!(said.contains("docs/permissions.md") && said.contains("docs/events/envelope"), "{said}");
         super::write(&root).unwrap();
         check(&root).unwrap();
         std::fs::write(root.join("docs/permissions.md"), "edited by hand").unwrap();

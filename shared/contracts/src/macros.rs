@@ -64,7 +64,7 @@ macro_rules! events {
                 },
                 #[cfg(feature = "schema")]
                 shapes: || vec![$(
-                    $crate::schema::Shape::of::<$name>($name::TYPE, $version, &[$(stringify!($field)),*])
+                    $crate::schema::Shape::of::<$name>($name::TYPE, $version)
                 ),+],
             };
 

@@ -16,17 +16,15 @@ pub struct Shape {
     pub event_type: &'static str,
     /// The version.
     pub version: i16,
-    /// Its fields in the order of their declaration.
-    pub fields: Vec<&'static str>,
     /// The schema of a stored fact.
     pub schema: Value,
 }
 
 impl Shape {
     /// The shape of `T`, a fact as the `events!` block declares it.
-    pub(crate) fn of<T: JsonSchema>(event_type: &'static str, version: i16, fields: &[&'static str]) -> Self {
+    pub(crate) fn of<T: JsonSchema>(event_type: &'static str, version: i16) -> Self {
         let schema = schema_of::<T>(&urn(event_type, version), &format!("{event_type} v{version}"));
-        Self { event_type, version, fields: fields.to_vec(), schema }
+        Self { event_type, version, schema }
     }
 }
 
@@ -113,19 +111,28 @@ fn schema_of<T: JsonSchema>(id: &str, title: &str) -> Value {
 
 /// Makes a derived schema one for readers outside.
 fn publish(node: &mut Value) {
-    match node {
-        Value::Object(map) => {
-            // Our own readers of requests are strict; whoever reads events must let pass what it does not know.
-            if map.get("additionalProperties") == Some(&Value::Bool(false)) {
-                map.remove("additionalProperties");
-            }
-            if let Some(Value::String(words)) = map.get_mut("description") {
-                *words = readable(words);
-            }
-            map.values_mut().for_each(publish);
+    let Value::Object(map) = node else {
+        if let Value::Array(list) = node {
+            list.iter_mut().for_each(publish);
         }
-        Value::Array(list) => list.iter_mut().for_each(publish),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        return;
+    };
+    // Our own readers of requests are strict; whoever reads events must let pass what it does not know.
+    if map.get("additionalProperties") == Some(&Value::Bool(false)) {
+        map.remove("additionalProperties");
+    }
+    // What a request may leave out; a fact never does.
+    map.remove("default");
+    if let Some(Value::String(words)) = map.get_mut("description") {
+        *words = readable(words);
+    }
+    for (key, value) in map {
+        // Members may have any name.
+        let has_members = key == "properties" || key == "$defs";
+        match value.as_object_mut().filter(|_| has_members) {
+            Some(members) => members.values_mut().for_each(publish),
+            None => publish(value),
+        }
     }
 }
 

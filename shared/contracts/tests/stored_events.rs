@@ -7,58 +7,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
 
-use contracts::alerts::{AlertEvent, DeliveryEvent, WebhookEvent};
-use contracts::approvals::{ApprovalEvent, RuleEvent, WhitelistEvent};
-use contracts::auditing::AuditAccessEvent;
-use contracts::devices::{DeviceEvent, EnrolmentTokenEvent};
-use contracts::feeds::{FeedEvent, PatchEvent};
-use contracts::scheduling::{DeploymentEvent, DeviceJobEvent, RunEvent, ScanJobEvent};
-use contracts::tenancy::{AccessEvent, CustomerEvent, PartnerEvent, UserEvent};
-use kernel::{EventData, MalformedEvent, canonical_json};
+use contracts::catalogue::{self, SETS};
+use kernel::canonical_json;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-/// The events of one aggregate.
-struct Set {
-    name: &'static str,
-    /// Types with the version that is written today.
-    types: &'static [(&'static str, i16)],
-    /// Loads a stored fact and writes it as it would be written today.
-    rewrite: fn(&str, i16, &Value) -> Result<Value, MalformedEvent>,
-}
-
-macro_rules! sets {
-    ($($events:ident),+ $(,)?) => {
-        [$(Set {
-            name: stringify!($events),
-            types: $events::TYPES,
-            rewrite: |event_type, version, payload| Ok($events::read(event_type, version, payload)?.payload()),
-        }),+]
-    };
-}
-
-const SETS: [Set; 19] = sets![
-    PartnerEvent,
-    CustomerEvent,
-    UserEvent,
-    AccessEvent,
-    FeedEvent,
-    PatchEvent,
-    EnrolmentTokenEvent,
-    DeviceEvent,
-    WhitelistEvent,
-    RuleEvent,
-    ApprovalEvent,
-    ScanJobEvent,
-    DeploymentEvent,
-    RunEvent,
-    DeviceJobEvent,
-    AlertEvent,
-    WebhookEvent,
-    DeliveryEvent,
-    AuditAccessEvent,
-];
 
 struct Example {
     path: PathBuf,
@@ -94,18 +47,11 @@ fn example(path: PathBuf) -> Example {
     Example { event_type: format!("{service}.{event}"), version, text, path }
 }
 
-/// The set that an event type belongs to, with the version that is written today.
-fn set_of(event_type: &str) -> Option<(&'static Set, i16)> {
-    SETS.iter().find_map(|set| {
-        set.types.iter().find(|(name, _)| *name == event_type).map(|(_, version)| (set, *version))
-    })
-}
-
 #[test]
 fn every_example_ever_written_loads_and_todays_are_written_again_byte_for_byte() {
     for example in examples() {
         let (path, event_type) = (example.path.display(), &example.event_type);
-        let (set, today) = set_of(event_type).unwrap_or_else(|| {
+        let (set, today) = catalogue::find(event_type).unwrap_or_else(|| {
             panic!("{path}: no set has {event_type} any more, although it is stored for ever")
         });
         assert!(example.version <= today, "{path}: {event_type} is written as version {today}");
@@ -167,7 +113,7 @@ fn an_event_type_belongs_to_one_set_and_starts_with_its_services_name() {
 #[test]
 fn a_fact_of_an_unknown_version_or_without_a_field_is_refused_by_name() {
     for (event_type, today) in SETS.iter().flat_map(|set| set.types) {
-        let set = set_of(event_type).unwrap().0;
+        let set = catalogue::find(event_type).unwrap().0;
         let error = (set.rewrite)(event_type, today + 1, &serde_json::json!({})).unwrap_err().to_string();
         assert!(error.contains(event_type) && error.contains("no such event or version"), "{error}");
         let error = (set.rewrite)(event_type, *today, &serde_json::json!({})).unwrap_err().to_string();
