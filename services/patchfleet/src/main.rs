@@ -6,6 +6,7 @@
 )]
 
 mod backbone;
+mod events;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -44,13 +45,17 @@ enum Command {
     Migrate,
     /// List every setting with its default and meaning.
     Settings,
+    /// Look into the log of events, and decide about those that could not be handled.
+    ///
+    /// Signs in as the services do. Say whose events: --partner ID, --partner ID --customer ID, or --all-tenants.
+    Events(events::Arguments),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Fails only if somebody installed a provider before: then there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match run(&arguments) {
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("patchfleet: {error:#}");
@@ -59,7 +64,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Command::Settings = arguments.command {
         return serve::print_settings();
     }
@@ -67,10 +72,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let _telemetry = telemetry::init(&settings.telemetry, "patchfleet")?;
-        match &arguments.command {
-            Command::Serve { services } => serve::serve(&settings, services).await,
+        match arguments.command {
+            Command::Serve { services } => serve::serve(&settings, &services).await,
             Command::Migrate => migrate(&settings).await,
             Command::Settings => Ok(()),
+            Command::Events(arguments) => events::run(&settings, arguments).await,
         }
     })
 }
