@@ -3,6 +3,7 @@
 //! They are made from `contracts` and from the source text of the rest, so that no page needs another program to be
 //! built first.
 
+mod asyncapi;
 mod configuration;
 mod errors;
 mod events;
@@ -20,9 +21,10 @@ use std::{fs, path::Path};
 type Page = (&'static str, fn(&Path) -> Result<String>);
 
 /// Every generated page; the schemas of events are as many as there are versions.
-const GENERATED: [Page; 4] = [
+const GENERATED: [Page; 5] = [
     ("docs/permissions.md", permissions::page),
     ("docs/events.md", events::page),
+    ("docs/asyncapi.json", asyncapi::document),
     ("docs/errors.md", errors::page),
     ("docs/configuration.md", configuration::page),
 ];

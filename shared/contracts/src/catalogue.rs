@@ -62,3 +62,8 @@ pub fn upcast(event_type: &str, schema_version: i16, payload: &Value) -> Result<
     })?;
     (set.rewrite)(event_type, schema_version, payload)
 }
+
+/// The name of a version of an event, which is the `$id` of its schema: `urn:patchfleet:event:alerts.AlertRaised:1`.
+pub fn urn(event_type: &str, version: i16) -> String {
+    format!("urn:patchfleet:event:{event_type}:{version}")
+}

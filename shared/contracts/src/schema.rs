@@ -2,6 +2,7 @@
 //!
 //! The schema of a version is a promise to every reader outside: once committed, it keeps its meaning for ever.
 
+use crate::catalogue::urn;
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -36,11 +37,6 @@ pub fn shapes() -> Vec<Shape> {
 /// The schema of what surrounds every fact on the log and on the broker.
 pub fn envelope() -> Value {
     schema_of::<kernel::Envelope>("urn:patchfleet:envelope:1", "Envelope")
-}
-
-/// The name of a version of an event, which is the `$id` of its schema: `urn:patchfleet:event:alerts.AlertRaised:1`.
-pub fn urn(event_type: &str, version: i16) -> String {
-    format!("urn:patchfleet:event:{event_type}:{version}")
 }
 
 /// The committed file of a version of an event, below `docs/events`.

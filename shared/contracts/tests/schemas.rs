@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
 
-use contracts::catalogue::SETS;
+use contracts::catalogue::{SETS, urn};
 use contracts::schema::{self, Shape};
 use jsonschema::Validator;
 use serde_json::Value;
@@ -94,7 +94,7 @@ fn every_version_has_a_sound_schema_that_says_what_it_is() {
         jsonschema::meta::validate(&schema)
             .unwrap_or_else(|error| panic!("{event_type} v{version}: {error}"));
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-        assert_eq!(schema["$id"], schema::urn(event_type, version));
+        assert_eq!(schema["$id"], urn(event_type, version));
         assert_eq!(schema["title"], format!("{event_type} v{version}"));
         let mut described = vec![&schema];
         described.extend(schema["properties"].as_object().unwrap().values());

@@ -68,6 +68,10 @@ fn kind(schema: &Value) -> String {
     if schema["type"] == "array" {
         return format!("list of {}", kind(&schema["items"]));
     }
+    if let Some(parts) = schema["properties"].as_object() {
+        let parts = parts.iter().map(|(name, part)| format!("`{name}`: {}", kind(part)));
+        return format!("object of {}", parts.collect::<Vec<_>>().join(", "));
+    }
     plain(schema).unwrap_or_else(|| "any value".to_owned())
 }
 
@@ -132,6 +136,7 @@ mod tests {
                 "c": { "type": "integer", "minimum": 0, "description": "How many." },
                 "d": { "anyOf": [{ "$ref": "#/$defs/JobId" }, { "type": "null" }] },
                 "e": {},
+                "f": { "type": "object", "properties": { "x": { "type": "boolean" } } },
             },
             "required": ["c", "b", "a", "d"],
         });
@@ -140,7 +145,8 @@ mod tests {
             | `b` | list of [PatchId](#patchid) | All. |\n\
             | `a` | text or null | One \\| two. |\n\
             | `d` | [JobId](#jobid) or null |  |\n\
-            | `e` | any value, may be absent |  |\n";
+            | `e` | any value, may be absent |  |\n\
+            | `f` | object of `x`: true or false, may be absent |  |\n";
         assert_eq!(table(&schema), expected);
         assert_eq!(table(&json!({ "type": "object" })), "No fields.\n");
     }

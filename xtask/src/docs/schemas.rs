@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use contracts::{catalogue, schema};
+use serde_json::Value;
 use std::{fs, path::Path};
 
 /// Where the files are, below the workspace.
@@ -55,6 +56,13 @@ pub(super) fn check_history(root: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The committed schema of a version that may have no Rust type any more.
+pub(super) fn committed(root: &Path, event_type: &str, version: i16) -> Result<Value> {
+    let name = format!("{FOLDER}/{}", schema::file_name(event_type, version));
+    let text = read(root, &name)?.with_context(|| format!("{name} is not there"))?;
+    serde_json::from_str(&text).with_context(|| format!("reading {name}"))
 }
 
 fn read(root: &Path, name: &str) -> Result<Option<String>> {

@@ -111,6 +111,7 @@ fn body(event: &Envelope) -> Value {
         "id": event.event_id,
         "source": format!("patchfleet/{}", service.unwrap_or_default()),
         "type": event.event_type,
+        "dataschema": contracts::catalogue::urn(&event.event_type, event.schema_version),
         "time": event.occurred_at,
         "subject": format!("{}/{}", event.stream, event.stream_id),
         "data": event.payload,

@@ -64,6 +64,7 @@ async fn a_failed_device_job_reaches_the_webhook_as_a_signed_critical_alert_with
     let body = delivery.json();
     assert_eq!(delivery.header("webhook-id"), text(&body, "/id"));
     assert_eq!(text(&body, "/type"), "alerts.AlertRaised");
+    assert_eq!(text(&body, "/dataschema"), "urn:patchfleet:event:alerts.AlertRaised:1");
     assert_eq!(text(&body, "/source"), "patchfleet/alerts");
     assert_eq!(text(&body, "/partnerId"), tenant.partner_id.to_string());
     assert_eq!(text(&body, "/customerId"), tenant.customer_id.unwrap().to_string());
