@@ -6,6 +6,7 @@
 
 pub mod agents;
 pub mod api;
+pub mod chaos;
 pub mod debian_root;
 pub mod receiver;
 pub mod story;

@@ -1,6 +1,7 @@
 //! A PostgreSQL and a RabbitMQ for one run: given, installed, or unpacked, in this order.
 
 pub(crate) mod control;
+pub(crate) mod disturb;
 mod packages;
 pub(crate) mod place;
 mod ports;

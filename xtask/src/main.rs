@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a launcher reads its environment and the machine's clock")]
 
 mod bench;
+mod chaos;
 mod checks;
 mod demo;
 mod docs;
@@ -53,6 +54,8 @@ enum Task {
     },
     /// Measure the event backbone against the plainest way to do the same: `eventstore`, `messaging`
     Bench(bench::Options),
+    /// Kill services, database and broker at random under load, then prove that nothing was lost or doubled
+    Chaos(chaos::Options),
     /// Start only PostgreSQL and RabbitMQ, write the variables that tests read, serve until Ctrl-C
     Infra {
         /// Where the variables are written, as a shell reads them [default: .dev/env]
@@ -108,6 +111,7 @@ fn run(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Bench(options) => bench::run(&options),
+        Task::Chaos(options) => chaos::run(&options),
         Task::Infra { env_file, infra } => serve_infra(env_file, infra),
         Task::InfraRestart { server, kill, down_for_ms } => {
             let took = control::request_restart(server, kill, Duration::from_millis(down_for_ms))?;

@@ -63,6 +63,11 @@ impl Running {
         }
     }
 
+    /// How the program ended; none as long as it runs.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("looking after {}", self.name))
+    }
+
     /// Waits for the end of the program; a signal to us ends it.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         loop {
@@ -151,6 +156,17 @@ pub(crate) fn output_of(command: &mut Command) -> Result<String> {
         bail!("{name} failed with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The children of a process.
+pub(crate) fn children(pid: u32) -> Vec<Pid> {
+    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect()
+}
+
+/// Sends a signal to a process that may be gone already.
+pub(crate) fn signal(pid: Pid, signal: Signal) {
+    _ = kill_process(pid, signal);
 }
 
 /// The variable that marks what a run started, so that a later run can find what a killed one left.

@@ -34,6 +34,20 @@ impl Progress {
         Step { name: name.to_owned(), started: Instant::now(), progress: self.clone(), bar }
     }
 
+    /// Begins something of a known length.
+    pub(crate) fn bar(&self, name: &str, length: Duration) -> Bar {
+        let bar = self.bars.as_ref().map(|bars| {
+            let bar = bars.add(ProgressBar::new(millis(length)));
+            if let Ok(style) = ProgressStyle::with_template("  {prefix} {wide_bar} {percent} %\n  {msg}") {
+                bar.set_style(style);
+            }
+            bar.set_prefix(name.to_owned());
+            bar
+        });
+        let step = Step { name: name.to_owned(), started: Instant::now(), progress: self.clone(), bar };
+        Bar { step, told: None }
+    }
+
     /// Prints a line above the spinners.
     pub(crate) fn line(&self, text: &str) {
         match &self.bars {
@@ -47,6 +61,40 @@ impl Progress {
         self.line(&format!("  → {name}"));
         Step { name: name.to_owned(), started: Instant::now(), progress: self.clone(), bar: None }
     }
+}
+
+/// How often a bar says something where it cannot be drawn.
+const LINE_PAUSE: Duration = Duration::from_secs(15);
+
+/// Something of a known length.
+pub(crate) struct Bar {
+    step: Step,
+    told: Option<Instant>,
+}
+
+impl Bar {
+    /// Says how far it is.
+    pub(crate) fn at(&mut self, elapsed: Duration, text: &str) {
+        match &self.step.bar {
+            Some(bar) => {
+                bar.set_position(millis(elapsed));
+                bar.set_message(text.to_owned());
+            }
+            None if self.told.is_none_or(|told| told.elapsed() > LINE_PAUSE) => {
+                self.step.note(&format!("{} s: {text}", elapsed.as_secs()));
+                self.told = Some(Instant::now());
+            }
+            None => {}
+        }
+    }
+
+    pub(crate) fn done(self, text: &str) {
+        self.step.done(text);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Something that takes a while.

@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Services wait for each other's queues at their first start.
-const READY_LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const READY_LIMIT: Duration = Duration::from_secs(90);
 
 /// How long one question for readiness may take.
 const QUESTION_LIMIT: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ const USUAL_PORTS: [u16; 9] = [7100, 7101, 7102, 7103, 7104, 7105, 7106, 7107, 7
 const SERVICE_ROLE: &str = "patchfleet_service";
 
 /// Who is platform operator in a private system.
-const OPERATOR: &str = "operator";
+pub(crate) const OPERATOR: &str = "operator";
 
 /// How the services are started.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -185,7 +185,8 @@ fn check_alive(processes: &mut [Running]) -> Result<()> {
     processes.iter_mut().try_for_each(Running::check_alive)
 }
 
-fn settings(
+/// What every service is told, as variables.
+pub(crate) fn settings(
     infra: &Infra,
     ports: &BTreeMap<Service, u16>,
     client_secret: &str,
@@ -206,10 +207,14 @@ fn settings(
         .map(|(name, value)| (format!("PATCHFLEET__{name}"), value)),
     );
     for (service, port) in ports {
-        let name = format!("PATCHFLEET__SERVICES__{}__LISTEN", service.name().to_uppercase());
-        settings.insert(name, format!("127.0.0.1:{port}"));
+        settings.insert(listen_variable(*service), format!("127.0.0.1:{port}"));
     }
     Ok(settings)
+}
+
+/// The variable that says where a service listens.
+pub(crate) fn listen_variable(service: Service) -> String {
+    format!("PATCHFLEET__SERVICES__{}__LISTEN", service.name().to_uppercase())
 }
 
 /// The same database as the role of the services, which has no password where the server trusts this machine.
@@ -217,6 +222,11 @@ fn service_url(owner_url: &str) -> Result<String> {
     let (scheme, rest) = owner_url.split_once("://").context("the database URL has no scheme")?;
     let server = rest.split_once('@').map_or(rest, |(_, server)| server);
     Ok(format!("{scheme}://{SERVICE_ROLE}@{server}"))
+}
+
+/// A free port for each service.
+pub(crate) fn any_ports() -> Result<BTreeMap<Service, u16>> {
+    ports(true)
 }
 
 /// A port for each service: the usual ones, or free ones where another system has taken one of them or may do so.
@@ -228,7 +238,7 @@ fn ports(any: bool) -> Result<BTreeMap<Service, u16>> {
 }
 
 /// Whether `GET /readyz` is answered with 200.
-fn is_ready(port: u16) -> bool {
+pub(crate) fn is_ready(port: u16) -> bool {
     let ask = || -> std::io::Result<String> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut stream = TcpStream::connect_timeout(&address, QUESTION_LIMIT)?;

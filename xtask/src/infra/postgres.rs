@@ -10,7 +10,7 @@ use crate::{
     stop, workspace,
 };
 use anyhow::{Context, Result};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -28,6 +28,9 @@ const CONNECTIONS_MAX: u32 = 300;
 /// programs as us, proves itself.
 const ACCESS: &str = "host all patchfleet_service 127.0.0.1/32 trust\n\
                       host all all 127.0.0.1/32 scram-sha-256\n";
+
+/// The role that services sign in as; a migration makes it.
+const SERVICE_ROLE: &str = "patchfleet_service";
 
 /// A start replays at most what one run wrote.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -160,6 +163,50 @@ impl Postgres {
         if let Some(mut running) = self.running.take() {
             running.end(if crash { Signal::QUIT } else { Signal::INT }, Duration::from_secs(10));
         }
+    }
+
+    /// Kills every process of the server at once.
+    pub(crate) fn kill(&mut self) {
+        let Some(mut running) = self.running.take() else { return };
+        // Held first, so that it starts no process that would be missed.
+        running.signal(Signal::STOP);
+        for child in process::children(running.pid()) {
+            process::signal(child, Signal::KILL);
+        }
+        running.end(Signal::KILL, Duration::from_secs(10));
+    }
+
+    /// Ends the sessions of the services as `pg_terminate_backend` does.
+    pub(crate) fn end_sessions(&self) -> Result<usize> {
+        let sessions = self.sessions()?;
+        for session in &sessions {
+            process::signal(*session, Signal::TERM);
+        }
+        Ok(sessions.len())
+    }
+
+    /// Kills one session's process, and waits until the server has recovered from that.
+    pub(crate) fn crash_session(&self) -> Result<()> {
+        let Some(victim) = self.sessions()?.into_iter().next() else { return Ok(()) };
+        // The server lets go of every session before it recovers.
+        let before = process::children(self.running.as_ref().context("the server is down")?.pid());
+        process::signal(victim, Signal::KILL);
+        stop::wait_until("PostgreSQL", START_LIMIT, || {
+            let alive = process::children(self.pid().unwrap_or_default());
+            let status = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+            let ready = status.lines().any(|line| line.trim() == "ready");
+            Ok(ready && !alive.is_empty() && before.iter().all(|pid| !alive.contains(pid)))
+        })
+    }
+
+    /// The processes of the services' sessions, known by their titles.
+    fn sessions(&self) -> Result<Vec<Pid>> {
+        let server = self.running.as_ref().context("the server is down")?.pid();
+        let of_service = |pid: &Pid| {
+            let title = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+            String::from_utf8_lossy(&title).starts_with(&format!("postgres: {SERVICE_ROLE} "))
+        };
+        Ok(process::children(server).into_iter().filter(of_service).collect())
     }
 
     fn make_data(&self) -> Result<()> {

@@ -2,11 +2,11 @@
 
 use super::{place, place::RunFolder, secret};
 use crate::{
-    process::{RUN_FOLDER_VARIABLE, Running},
+    process::{self, RUN_FOLDER_VARIABLE, Running},
     progress::Step,
     stop, workspace,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use std::{
     fs,
@@ -22,6 +22,12 @@ const START_LIMIT: Duration = Duration::from_mins(2);
 
 /// How long one attempt to talk to the node may take.
 const TALK_LIMIT: Duration = Duration::from_secs(2);
+
+/// How the node is called.
+const NODE: &str = "rmq@127.0.0.1";
+
+/// How long the node may take to evaluate an expression.
+const EVALUATE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a client says first in AMQP 0-9-1.
 const AMQP_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
@@ -144,6 +150,34 @@ impl RabbitMq {
         }
     }
 
+    /// Has the node evaluate an Erlang expression; answers with its value.
+    pub(crate) fn evaluate(&self, expression: &str) -> Result<String> {
+        let call = format!(
+            "R = rpc:call('{NODE}', erl_eval, exprs, [element(2, erl_parse:parse_exprs(element(2, \
+             erl_scan:string(\"{expression}.\")))), []], {}), io:format(\"~0p\", [R]), halt().",
+            EVALUATE_LIMIT.as_millis()
+        );
+        let mut command = Command::new(&self.programs.erl);
+        command
+            .current_dir(&self.folder)
+            .env_clear()
+            .env(RUN_FOLDER_VARIABLE, &self.run_folder)
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", self.folder.join("home"))
+            .env("LC_ALL", "C.UTF-8")
+            .env("ERL_EPMD_PORT", self.ports.epmd.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .args(["-noinput", "-hidden", "-name"])
+            .arg(format!("control-{}@127.0.0.1", std::process::id()))
+            .args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"])
+            .args(["-eval", &call]);
+        let answer = process::output_of(&mut command)?;
+        if answer.contains("badrpc") {
+            bail!("the broker could not evaluate {expression}: {answer}");
+        }
+        Ok(answer)
+    }
+
     /// Ends the node for good.
     pub(crate) fn end(&mut self) {
         self.stop(true);
@@ -197,7 +231,7 @@ impl RabbitMq {
             .env("LC_ALL", "C.UTF-8")
             // Makes the start script become the node instead of waiting for it, so that our pid is the node's.
             .env("RUNNING_UNDER_SYSTEMD", "true")
-            .env("RABBITMQ_NODENAME", "rmq@127.0.0.1")
+            .env("RABBITMQ_NODENAME", NODE)
             .env("RABBITMQ_USE_LONGNAME", "true")
             .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
             .env("RABBITMQ_NODE_PORT", self.ports.amqp.to_string())

@@ -1,0 +1,156 @@
+//! The load of `cargo xtask chaos` and the judgement afterwards. Standard input open: load; closed: end and verify.
+
+#![expect(clippy::print_stdout, reason = "its lines are read by `cargo xtask chaos`")]
+
+mod consumers;
+mod load;
+mod plan;
+mod probe;
+mod quiet;
+mod send;
+mod verify;
+
+use anyhow::{Context, Result};
+use journeys::chaos::{Check, Progress, Report, Said, World};
+use load::Load;
+use probe::Probe;
+use quiet::Outlook;
+use sqlx::{Connection, PgConnection};
+use std::{process::ExitCode, sync::atomic::Ordering, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How often progress is told.
+const TELL_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long commands under way may take to be acknowledged after everything is up again.
+const LAST_ANSWERS_LIMIT: Duration = Duration::from_mins(2);
+
+/// A server under attack may not answer at all.
+const ASK_LIMIT: Duration = Duration::from_secs(2);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("chaos: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run() -> Result<bool> {
+    let file = std::env::args().nth(1).context("call it with the file that describes the world")?;
+    let text = std::fs::read_to_string(&file).with_context(|| format!("reading {file}"))?;
+    let world: World = serde_json::from_str(&text).with_context(|| format!("understanding {file}"))?;
+
+    let probe_stop = CancellationToken::new();
+    let (probe, listening) = Probe::begin(&world.amqp_url, probe_stop.clone()).await?;
+    let mut listeners = tokio::task::JoinSet::new();
+    listeners.spawn(listening);
+    let load = Load::begin(&world).await?;
+    say(&Said::Ready);
+    let events_before = stored(&world).await.unwrap_or(0);
+
+    until_told(&world, &load, &probe).await;
+    let report = finish(&world, load, &probe, events_before).await?;
+    probe_stop.cancel();
+    listeners.join_all().await;
+    let holds = report.holds();
+    say(&Said::Report(report));
+    Ok(holds)
+}
+
+fn say(said: &Said) {
+    // Only a type that cannot be written as JSON fails, and then the other side waits in vain and says so.
+    if let Ok(line) = serde_json::to_string(said) {
+        println!("{line}");
+    }
+}
+
+/// Tells progress until standard input is closed.
+async fn until_told(world: &World, load: &Load, probe: &Probe) {
+    let (told, mut end) = tokio::sync::oneshot::channel::<()>();
+    // A thread, since reading standard input holds one.
+    std::thread::spawn(move || {
+        _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        drop(told);
+    });
+    let mut ticks = tokio::time::interval(TELL_PAUSE);
+    let mut known = 0;
+    loop {
+        tokio::select! {
+            _ = &mut end => return,
+            _ = ticks.tick() => {
+                known = stored(world).await.unwrap_or(known);
+                say(&Said::Progress(Progress {
+                    stored: known,
+                    acknowledged: load.ledger.count(),
+                    failed_attempts: load.sender.failures().values().sum(),
+                    probed: probe.count(),
+                }));
+            }
+        }
+    }
+}
+
+/// Events that have a position.
+async fn stored(world: &World) -> Result<i64> {
+    let ask = async {
+        let mut database = PgConnection::connect(&world.database_url).await?;
+        let seq = sqlx::query_scalar("select seq from es.sequencer").fetch_one(&mut database).await?;
+        database.close().await?;
+        anyhow::Ok(seq)
+    };
+    tokio::time::timeout(ASK_LIMIT, ask).await?
+}
+
+async fn finish(world: &World, mut load: Load, probe: &Probe, events_before: i64) -> Result<Report> {
+    let doing = |what: &str| say(&Said::Doing { what: what.to_owned() });
+    doing("waiting for the last acknowledgements");
+    load.end(LAST_ANSWERS_LIMIT).await?;
+    let load_seconds = load.begun.elapsed().as_secs_f64();
+    // Counted in the table: what was stored a moment ago may have no position yet.
+    let mut database = PgConnection::connect(&world.database_url).await.context("asking the database")?;
+    let events: i64 = sqlx::query_scalar("select count(*) from es.event").fetch_one(&mut database).await?;
+    database.close().await?;
+
+    doing("waiting until nothing is under way");
+    let http = runtime::http::internal_client(Duration::from_secs(10)).context("making an HTTP client")?;
+    let outlook = Outlook {
+        database_url: &world.database_url,
+        amqp_url: &world.amqp_url,
+        admin_url: &world.amqp_admin_url,
+        http: &http,
+        probe,
+    };
+    let since = tokio::time::Instant::now();
+    let limit = Duration::from_secs(world.quiet_within_seconds);
+    let mut quiet =
+        Check::new("everything becomes quiet: cursors at the head, queues empty, nothing set aside");
+    quiet.looked_at = 1;
+    for open in outlook.until_quiet(limit).await {
+        quiet.violate(open);
+    }
+    let quiet_after_seconds = since.elapsed().as_secs_f64();
+
+    doing("comparing what was acknowledged, stored, published and handled");
+    let (all, mut checks) = verify::verify(world, &http, &load.ledger, probe).await?;
+    checks.push(quiet);
+    let ledger = &load.ledger;
+    Ok(Report {
+        seed: world.seed,
+        load_seconds,
+        load_events: events - events_before,
+        events: all,
+        commands: ledger.count(),
+        over_graphql: ledger.over_graphql.load(Ordering::Relaxed),
+        failed_attempts: load.sender.failures(),
+        repeated_on_purpose: ledger.again_on_purpose.load(Ordering::Relaxed),
+        answered_as_repeated: load.sender.repeated.load(Ordering::Relaxed),
+        duplicates: send::lock(&probe.seen).duplicates,
+        quiet_after_seconds,
+        checks,
+    })
+}

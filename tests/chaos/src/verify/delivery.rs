@@ -1,0 +1,84 @@
+//! Stored is published and handled by everybody who wants it.
+
+use super::Stored;
+use crate::{consumers::Consumers, probe::Probe, send::lock};
+use anyhow::Result;
+use journeys::chaos::Check;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// Examples of one consumer at the most.
+const EXAMPLES: i64 = 5;
+
+/// Every consumer has handled every event of its interests, and nothing waits or lies aside.
+pub(super) async fn consumers(database: &mut PgConnection, consumers: &Consumers) -> Result<Vec<Check>> {
+    let mut handled = Check::new("every consumer has handled every event of its interests");
+    for (name, interests) in consumers {
+        if interests.is_empty() {
+            handled.violate(format!("{name} is bound to nothing"));
+        }
+        let wanted: i64 = sqlx::query_scalar("select count(*) from es.event where event_type like any ($1)")
+            .bind(interests)
+            .fetch_one(&mut *database)
+            .await?;
+        handled.looked_at += u64::try_from(wanted)?;
+        let missing: Vec<(i64, Uuid, String)> = sqlx::query_as(
+            "select o.seq, e.event_id, e.event_type
+               from es.event e join es.order_log o on o.pos = e.pos
+              where e.event_type like any ($2)
+                and not exists (select from es.inbox i where i.consumer = $1 and i.event_id = e.event_id)
+              order by o.seq limit $3",
+        )
+        .bind(name)
+        .bind(interests)
+        .bind(EXAMPLES)
+        .fetch_all(&mut *database)
+        .await?;
+        for (seq, event_id, event_type) in missing {
+            handled.violate(format!("{name} has not handled {event_type} {event_id} (position {seq})"));
+        }
+    }
+    let mut strangers = Check::new("no consumer has handled what is not stored");
+    let unknown: Vec<(String, Uuid)> = sqlx::query_as(
+        "select i.consumer, i.event_id from es.inbox i
+          where not exists (select from es.event e where e.event_id = i.event_id) limit $1",
+    )
+    .bind(EXAMPLES)
+    .fetch_all(&mut *database)
+    .await?;
+    let handled_count: i64 =
+        sqlx::query_scalar("select count(*) from es.inbox").fetch_one(&mut *database).await?;
+    strangers.looked_at = u64::try_from(handled_count)?;
+    for (consumer, event_id) in unknown {
+        strangers.violate(format!("{consumer} has handled {event_id}, which is not stored"));
+    }
+    Ok(vec![handled, strangers])
+}
+
+/// Every event was published at least once, as it is stored.
+pub(super) fn probe(probe: &Probe, events: &[Stored]) -> Vec<Check> {
+    let seen = lock(&probe.seen);
+    let mut published = Check::new("every event was published, and nothing else");
+    for event in events {
+        let violation = match seen.events.get(&event.event_id) {
+            None => Some(format!("{} {} was not published", event.event_type, event.event_id)),
+            Some(sighting)
+                if Some(sighting.seq) != event.seq
+                    || sighting.stream_id != event.stream_id
+                    || sighting.version != event.version =>
+            {
+                Some(format!("{} was published as {sighting:?} and is {event:?}", event.event_id))
+            }
+            Some(_) => None,
+        };
+        published.look(violation);
+    }
+    if seen.events.len() > events.len() {
+        published.violate(format!(
+            "{} events were published, {} are stored",
+            seen.events.len(),
+            events.len()
+        ));
+    }
+    vec![published, seen.same_bytes.clone(), seen.in_order.clone()]
+}

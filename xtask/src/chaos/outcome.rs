@@ -1,0 +1,172 @@
+//! What a run came to, for people and for machines.
+
+use super::{Options, plan::Kind, strike::Struck};
+use journeys::chaos::{Check, Report};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    fmt::{Display, Formatter},
+};
+
+/// The outcome of one run.
+#[derive(Debug, Serialize)]
+pub(super) struct Outcome {
+    seed: u64,
+    minutes: f64,
+    profile: &'static str,
+    /// Whether nothing was found.
+    pub(super) holds: bool,
+    /// Processes ended.
+    kills: usize,
+    /// Blows that ended no process.
+    disturbances: usize,
+    by_kind: BTreeMap<Kind, Tally>,
+    /// How often a backbone became the leader, the first time included.
+    leaders: usize,
+    /// Events stored per second of load.
+    events_per_second: f64,
+    checks: Vec<Check>,
+    report: Report,
+    struck: Vec<Struck>,
+}
+
+/// The blows of one kind.
+#[derive(Debug, Default, Clone, Copy, Serialize)]
+struct Tally {
+    count: usize,
+    recovered_seconds_mean: f64,
+    recovered_seconds_max: f64,
+}
+
+impl Outcome {
+    pub(super) fn new(
+        options: &Options,
+        struck: Vec<Struck>,
+        report: Report,
+        own_checks: Vec<Check>,
+        leaders: usize,
+    ) -> Self {
+        let mut by_kind: BTreeMap<Kind, Tally> = BTreeMap::new();
+        let mut recovered =
+            Check::new("everything that was hit came back, and what was told to end ended in order");
+        for blow in &struck {
+            let tally = by_kind.entry(blow.kind).or_default();
+            tally.count += 1;
+            tally.recovered_seconds_mean += blow.recovered_seconds;
+            tally.recovered_seconds_max = tally.recovered_seconds_max.max(blow.recovered_seconds);
+            let failed = blow.failure.as_ref();
+            recovered.look(failed.map(|why| format!("{} {}: {why}", blow.kind.words(), blow.target)));
+        }
+        for tally in by_kind.values_mut() {
+            tally.recovered_seconds_mean /= as_f64(tally.count);
+        }
+        let mut checks = report.checks.clone();
+        checks.push(recovered);
+        checks.extend(own_checks);
+        let kills = struck.iter().filter(|blow| blow.kind.is_kill()).count();
+        Self {
+            seed: options.seed,
+            minutes: options.minutes,
+            profile: if options.release { "release" } else { "debug" },
+            holds: checks.iter().all(|check| check.violations == 0),
+            kills,
+            disturbances: struck.len() - kills,
+            by_kind,
+            leaders,
+            events_per_second: if report.load_seconds > 0.0 {
+                as_f64(usize::try_from(report.load_events).unwrap_or(0)) / report.load_seconds
+            } else {
+                0.0
+            },
+            checks,
+            report,
+            struck,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}
+
+/// A blow as a line.
+pub(super) fn line(struck: &Struck) -> String {
+    let end = match &struck.failure {
+        Some(failure) => format!("FAILED: {failure}"),
+        None if struck.note.is_empty() => String::new(),
+        None => format!("({})", struck.note),
+    };
+    format!(
+        "  {:6.1} s  {:<36} {:<12} back after {:5.2} s {end}",
+        struck.at_seconds,
+        struck.kind.words(),
+        struck.target,
+        struck.recovered_seconds
+    )
+}
+
+impl Display for Outcome {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let report = &self.report;
+        writeln!(
+            f,
+            "\nchaos, seed {}, {} build: {} kills and {} disturbances within {:.0} s of load",
+            self.seed, self.profile, self.kills, self.disturbances, report.load_seconds
+        )?;
+        for (kind, tally) in &self.by_kind {
+            writeln!(
+                f,
+                "  {:>4}  {:<36} back after {:5.2} s on average, {:5.2} s at most",
+                tally.count,
+                kind.words(),
+                tally.recovered_seconds_mean,
+                tally.recovered_seconds_max
+            )?;
+        }
+        writeln!(
+            f,
+            "{} events stored under load ({:.0}/s), {} commands acknowledged ({} over GraphQL), {} sent twice on \
+             purpose, {} answered as repeated",
+            report.load_events,
+            self.events_per_second,
+            report.commands,
+            report.over_graphql,
+            report.repeated_on_purpose,
+            report.answered_as_repeated
+        )?;
+        let failed: u64 = report.failed_attempts.values().sum();
+        writeln!(
+            f,
+            "{failed} attempts failed and were made again; {} events were published again; {} leaders",
+            report.duplicates, self.leaders
+        )?;
+        for (what, count) in &report.failed_attempts {
+            writeln!(f, "  {count:>6}  {what}")?;
+        }
+        writeln!(
+            f,
+            "quiet {:.1} s after the load; {} events in the log",
+            report.quiet_after_seconds, report.events
+        )?;
+        for check in &self.checks {
+            let mark = if check.violations == 0 { '✓' } else { '✗' };
+            writeln!(f, "  {mark} {} ({})", check.name, check.looked_at)?;
+            if check.violations > 0 {
+                writeln!(f, "      {} violations", check.violations)?;
+            }
+            for example in &check.examples {
+                writeln!(f, "      {example}")?;
+            }
+        }
+        if self.holds {
+            write!(f, "Nothing was lost, nothing doubled.")
+        } else {
+            write!(
+                f,
+                "VIOLATIONS. Again with: cargo xtask chaos --minutes {} --seed {} --kills {}",
+                self.minutes, self.seed, self.kills
+            )
+        }
+    }
+}
