@@ -7,7 +7,7 @@ use actix_web::web::ServiceConfig;
 use contracts::Accepted;
 use contracts::auditing::{AuditFilter, AuditPage, AuditRecord, AuditRecordRead, ReadAuditTrail};
 use contracts::permissions::Permission;
-use eventstore::{StoreError, Target, Tx};
+use eventstore::{Privacy, StoreError, Target, Tx};
 use foundation::{Foundation, accepted, failed, store_failed};
 use kernel::{Envelope, Position, Scope, StreamId, Tenant};
 use uuid::Uuid;
@@ -155,10 +155,13 @@ async fn read(
     .bind(i64::from(limit) + 1)
     .fetch_all(&mut *tx)
     .await?;
-    tx.commit().await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = rows.len() > limit;
-    let records = rows.into_iter().take(limit).map(record).collect::<Result<_, _>>()?;
+    let mut records = rows.into_iter().take(limit).map(record).collect::<Result<Vec<_>, _>>()?;
+    // What the reader may read is opened here; the record, and the leaf that proves it, hold it sealed.
+    let payloads = records.iter_mut().map(|record| &mut record.payload);
+    Privacy::new(foundation.database.clone()).open(&mut tx, payloads).await?;
+    tx.commit().await?;
     Ok(AuditPage { records, has_more, as_of })
 }
 

@@ -122,7 +122,7 @@ async fn accept<C: Command>(
     }
 
     let command_id = CommandId::derived(caller.user_id.0, &key.to_string());
-    idempotency::claim(asking, &key, &command).await?;
+    idempotency::claim(asking, &key, command_id, &command).await?;
     let caller = narrowed(caller, permission, target);
     let sent = asking.services.commands.send(&caller, command, command_id, asking.correlation_id).await;
     sent.map_err(|failure| refusal(&asking.caller, &owned, failure))

@@ -68,6 +68,10 @@ impl Projection for Views {
         &TABLES
     }
 
+    fn opened_types(&self) -> &'static [&'static str] {
+        &[tenancy::UserInvited::TYPE]
+    }
+
     async fn apply(&self, tx: &mut Tx, event: &Envelope) -> Result<(), StoreError> {
         let entry = Entry::of(event);
         if let Some(fact) = read::<tenancy::PartnerEvent>(event)? {

@@ -4,9 +4,9 @@ use crate::lookup;
 use access::Denied;
 use actix_web::web::ServiceConfig;
 use contracts::{Accepted, permissions::Permission, permissions::Role, tenancy};
-use eventstore::{Target, Tx};
+use eventstore::{Privacy, Target, Tx};
 use foundation::{Foundation, accepted, failed, store_failed};
-use kernel::{Aggregate, CustomerId, PartnerId, Scope, StreamId, Tenant, UserId};
+use kernel::{Aggregate, CustomerId, PartnerId, Scope, StreamId, SubjectId, Tenant, UserId};
 use tenancy_domain::{
     access::DeniedAccess, customer, customer::Customer, partner, partner::Partner, user, user::User,
 };
@@ -21,6 +21,7 @@ pub(crate) fn routes(foundation: &Foundation, routes: &mut ServiceConfig) {
         .service(commands.route(foundation, invite_user))
         .service(commands.route(foundation, grant_role))
         .service(commands.route(foundation, revoke_role))
+        .service(commands.route(foundation, forget_user))
         .service(commands.route(foundation, record_denied_access));
 }
 
@@ -111,9 +112,11 @@ async fn invite_user(
     let tenant = Tenant { partner_id: command.partner_id, customer_id: command.customer_id };
     let committed =
         execute::<User>(&foundation, &mut tx, &context, tenant, StreamId(user_id.0), invite).await?;
-    // After the rules: they refuse what a column cannot hold.
-    lookup::claim_subject(&mut tx, &command.subject, user_id, command.partner_id, command.customer_id)
-        .await?;
+    // A repeated invitation has its subject; one of somebody who is forgotten meanwhile must not bring it back.
+    if !committed.repeated {
+        // After the rules: they refuse what a column cannot hold.
+        lookup::claim_subject(&mut tx, &command.subject, user_id, tenant).await?;
+    }
     commit(tx).await?;
     Ok(accepted(user_id, committed))
 }
@@ -153,6 +156,28 @@ async fn change_user(
     may_give(&context, grant)?;
     let committed =
         execute::<User>(&foundation, &mut tx, &context, tenant, StreamId(user_id.0), change).await?;
+    commit(tx).await?;
+    Ok(accepted((), committed))
+}
+
+async fn forget_user(
+    foundation: Foundation,
+    context: CommandContext,
+    command: tenancy::ForgetUser,
+) -> Result<Accepted<()>, ApiError> {
+    let user_id = command.user_id;
+    let mut tx = begin(&foundation, &context).await?;
+    let tenant = lookup::tenant_of_user(&mut tx, user_id).await?;
+    context.caller.require(Permission::ManageUsers, tenant.customer_id)?;
+    // Every role goes with the person: nobody takes away what they could not give.
+    let user = foundation.store.load_in::<User>(&mut tx, StreamId(user_id.0)).await.map_err(store_failed)?;
+    user.grants().try_for_each(|grant| may_give(&context, grant))?;
+    let forget = user::Command::Forget { user_id };
+    let committed =
+        execute::<User>(&foundation, &mut tx, &context, tenant, StreamId(user_id.0), forget).await?;
+    lookup::release_subject(&mut tx, user_id).await?;
+    let privacy = Privacy::new(foundation.database.clone());
+    privacy.forget(&mut tx, tenant, SubjectId(user_id.0)).await.map_err(store_failed)?;
     commit(tx).await?;
     Ok(accepted((), committed))
 }

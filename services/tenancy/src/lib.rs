@@ -1,6 +1,7 @@
 //! Partners, customers, users and their roles; on a fresh machine also the issuer of tokens.
 
 mod commands;
+mod forgetting;
 mod issuer;
 mod lookup;
 
@@ -13,6 +14,8 @@ use std::{net::SocketAddr, sync::Arc};
 /// Starts the service; answers with its address once it listens.
 pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {
     let foundation = Foundation::lay(Service::Tenancy, settings, lifecycle).await?;
+    forgetting::forget_again(&foundation).await?;
+    foundation.background("keys", forgetting::rewrap(foundation.clone()));
     let mut server = foundation.server().configure({
         let foundation = foundation.clone();
         move |routes| commands::routes(&foundation, routes)

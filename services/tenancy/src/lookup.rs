@@ -78,8 +78,7 @@ pub(crate) async fn claim_subject(
     tx: &mut Tx,
     subject: &str,
     user_id: UserId,
-    partner_id: PartnerId,
-    customer_id: Option<CustomerId>,
+    tenant: Tenant,
 ) -> Result<(), ApiError> {
     let claimed = sqlx::query(
         "insert into tenancy.subject (subject, user_id, partner_id, customer_id)
@@ -88,8 +87,8 @@ pub(crate) async fn claim_subject(
     )
     .bind(subject)
     .bind(user_id.0)
-    .bind(partner_id.0)
-    .bind(customer_id.map(|id| id.0))
+    .bind(tenant.partner_id.0)
+    .bind(tenant.customer_id.map(|id| id.0))
     .execute(&mut **tx)
     .await
     .map_err(database)?
@@ -105,8 +104,18 @@ pub(crate) async fn claim_subject(
     if by == Some(user_id.0) {
         return Ok(());
     }
-    let message = format!("subject {subject:?} cannot be used; choose another");
+    let message = "the subject cannot be used; choose another";
     Err(ApiError::new(actix_web::http::StatusCode::CONFLICT, "tenancy.user_exists", message))
+}
+
+/// Lets a forgotten person's subject go. Whose user it was stays known.
+pub(crate) async fn release_subject(tx: &mut Tx, user_id: UserId) -> Result<(), ApiError> {
+    sqlx::query("update tenancy.subject set subject = null where user_id = $1")
+        .bind(user_id.0)
+        .execute(&mut **tx)
+        .await
+        .map_err(database)?;
+    Ok(())
 }
 
 /// Whose user this is, within the caller's scope.

@@ -1,7 +1,8 @@
 //! Partners, customers, users and roles.
 
 use crate::permissions::Role;
-use kernel::{CustomerId, PartnerId, UserId};
+use kernel::{CustomerId, PERSONAL_KEY, PartnerId, Personal, UserId};
+use serde_json::{Value, json};
 
 events! {
     /// Facts of a partner.
@@ -37,14 +38,14 @@ events! {
     /// Facts of a user.
     UserEvent in "tenancy" {
         /// A person was invited.
-        UserInvited = 1 {
-            /// The user.
+        UserInvited = 2 {
+            /// The user, who is the subject of the sealed texts.
             user_id: UserId,
             /// The name by which the identity provider knows the person (the token's `sub`).
-            subject: String,
+            subject: Personal,
             /// Display name.
-            display_name: String,
-        },
+            display_name: Personal,
+        } upcast { 1 => name_the_person },
         /// A role was granted.
         RoleGranted = 1 {
             /// The user.
@@ -63,7 +64,23 @@ events! {
             /// Where it held.
             customer_id: Option<CustomerId>,
         },
+        /// A person was forgotten: the key of all texts about them is destroyed.
+        UserForgotten = 1 {
+            /// The user.
+            user_id: UserId,
+        },
     }
+}
+
+/// Version 1 held the person's texts as they were, and still does where it was written.
+fn name_the_person(mut fact: Value) -> Result<Value, String> {
+    let user_id = fact["user_id"].clone();
+    for field in ["subject", "display_name"] {
+        // Nothing of the text may end in a message.
+        let Some(text) = fact[field].as_str() else { return Err(format!("{field} is no text")) };
+        fact[field] = json!({ PERSONAL_KEY: { "subject_id": user_id, "text": text } });
+    }
+    Ok(fact)
 }
 
 events! {
@@ -129,6 +146,11 @@ commands! {
             role: Role,
             /// The customer, for customer roles.
             customer_id: Option<CustomerId>,
+        }
+        /// Forgets a person: takes every role away and destroys the key of all texts about them, for good.
+        ForgetUser -> (), needs ManageUsers {
+            /// The user.
+            user_id: UserId,
         }
         /// Records an attempt that the tenant boundary stopped.
         RecordDeniedAccess -> (), needs RecordDeniedAccess {

@@ -17,7 +17,8 @@ pub(crate) const HOLD_SEED: i64 = 0x7066_686f_6c64;
 /// A read model that follows the log.
 ///
 /// Its statements name no schema: they write where they are pointed, so that it can be built a second time beside the
-/// live one. Its rows may depend on the events alone, never on the clock or on what else is in the database.
+/// live one. Its rows may depend on the events alone (and on who is forgotten), never on the clock or on what else
+/// is in the database.
 #[async_trait::async_trait]
 pub trait Projection: Send + Sync + 'static {
     /// Its name, which is that of its cursor.
@@ -28,6 +29,10 @@ pub trait Projection: Send + Sync + 'static {
     fn tables(&self) -> &'static [&'static str];
     /// The types of the events that it takes in; none named means every event.
     fn event_types(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// The types of the events whose personal texts it gets opened; the texts of all others stay sealed.
+    fn opened_types(&self) -> &'static [&'static str] {
         &[]
     }
     /// Takes one event in. Runs at platform level: the rows carry the event's tenant.
@@ -224,7 +229,8 @@ async fn take_whole(
     if !lock(&mut tx, place, after).await? {
         return Ok(false);
     }
-    projection.apply_page(&mut tx, events).await?;
+    let opened = crate::privacy::opened(database, &mut tx, projection.opened_types(), events).await?;
+    projection.apply_page(&mut tx, &opened).await?;
     sqlx::query("update es.follower set seq = $2, updated_at = now() where name = $1")
         .bind(place.cursor)
         .bind(reached.0)

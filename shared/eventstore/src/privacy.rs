@@ -132,24 +132,6 @@ impl Privacy {
         Ok(())
     }
 
-    /// The same for a page of events, which is copied only if there is something to open.
-    pub async fn open_page<'a>(
-        &self,
-        tx: &mut Tx,
-        events: &'a [Envelope],
-    ) -> Result<Cow<'a, [Envelope]>, StoreError> {
-        let mut sealed = false;
-        for event in events {
-            sealed |= !payload::subjects_of_sealed(&event.payload)?.is_empty();
-        }
-        if !sealed {
-            return Ok(Cow::Borrowed(events));
-        }
-        let mut events = events.to_vec();
-        self.open(tx, events.iter_mut().map(|event| &mut event.payload)).await?;
-        Ok(Cow::Owned(events))
-    }
-
     /// Destroys a person's key when the transaction commits, for good. Whether there was something to do.
     pub async fn forget(
         &self,
@@ -253,6 +235,23 @@ impl Privacy {
     fn keyring(&self) -> Result<&Keyring, PrivacyError> {
         self.database.keyring().ok_or(PrivacyError::NoKeyring)
     }
+}
+
+/// A page with the personal texts of events of these types opened; copied only if there are such events.
+pub(crate) async fn opened<'a>(
+    database: &Database,
+    tx: &mut Tx,
+    types: &[&str],
+    events: &'a [Envelope],
+) -> Result<Cow<'a, [Envelope]>, StoreError> {
+    let wanted = |event: &Envelope| types.contains(&event.event_type.as_str());
+    if !events.iter().any(wanted) {
+        return Ok(Cow::Borrowed(events));
+    }
+    let mut events = events.to_vec();
+    let payloads = events.iter_mut().filter(|event| wanted(event)).map(|event| &mut event.payload);
+    Privacy::new(database.clone()).open(tx, payloads).await?;
+    Ok(Cow::Owned(events))
 }
 
 /// Seals what these events hold in the clear, and makes their bytes. The connection is in a transaction with its scope.

@@ -31,6 +31,7 @@ pub(crate) const FIELDS: &[(&str, &str, Permission)] = &[
     ("Mutation", "inviteUser", Permission::ManageUsers),
     ("Mutation", "grantRole", Permission::ManageUsers),
     ("Mutation", "revokeRole", Permission::ManageUsers),
+    ("Mutation", "forgetUser", Permission::ManageUsers),
     ("Mutation", "registerFeed", Permission::ManageFeeds),
     ("Mutation", "syncFeed", Permission::ManageFeeds),
     ("Mutation", "issueEnrolmentToken", Permission::ManageDevices),

@@ -37,8 +37,9 @@ impl Viewer {
             self.view.seen(UserRow {
                 user_id: caller.user_id.0,
                 customer_id: None,
-                subject: caller.subject.clone(),
-                display_name: caller.subject.clone(),
+                subject: Some(caller.subject.clone()),
+                display_name: Some(caller.subject.clone()),
+                forgotten_at: None,
             })
         }))
     }
@@ -104,13 +105,19 @@ impl Seen<UserRow> {
         global(Kind::User, self.row.user_id)
     }
 
-    /// The name by which the identity provider knows the person.
-    async fn subject(&self) -> &str {
-        &self.row.subject
+    /// The name by which the identity provider knows the person. Absent once they are forgotten.
+    async fn subject(&self) -> Option<&str> {
+        self.row.subject.as_deref()
     }
 
-    async fn display_name(&self) -> &str {
-        &self.row.display_name
+    /// Absent once the person is forgotten.
+    async fn display_name(&self) -> Option<&str> {
+        self.row.display_name.as_deref()
+    }
+
+    /// When the person was forgotten: since then nobody can say who it was.
+    async fn forgotten_at(&self) -> Option<DateTime<Utc>> {
+        self.row.forgotten_at
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::reading::list::ById;
 use crate::views::Entry;
 use crate::words::Role;
-use contracts::tenancy::{RoleGranted, RoleRevoked, UserEvent, UserInvited};
+use chrono::{DateTime, Utc};
+use contracts::tenancy::{RoleGranted, RoleRevoked, UserEvent, UserForgotten, UserInvited};
 use eventstore::{StoreError, Tx};
 use uuid::Uuid;
 
@@ -12,13 +13,15 @@ use uuid::Uuid;
 pub(crate) struct UserRow {
     pub(crate) user_id: Uuid,
     pub(crate) customer_id: Option<Uuid>,
-    pub(crate) subject: String,
-    pub(crate) display_name: String,
+    /// None once the person is forgotten, as the name.
+    pub(crate) subject: Option<String>,
+    pub(crate) display_name: Option<String>,
+    pub(crate) forgotten_at: Option<DateTime<Utc>>,
 }
 
 impl ById for UserRow {
     const BY_IDS: &'static str =
-        "select t.user_id as key, t.user_id, t.customer_id, t.subject, t.display_name
+        "select t.user_id as key, t.user_id, t.customer_id, t.subject, t.display_name, t.forgotten_at
            from views.app_user t
           where t.user_id = any($1)";
 }
@@ -33,8 +36,8 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: UserEvent) -> Result<
             .bind(user_id.0)
             .bind(entry.partner_id)
             .bind(entry.customer_id)
-            .bind(subject)
-            .bind(display_name)
+            .bind(subject.text())
+            .bind(display_name.text())
             .bind(entry.seq)
             .execute(&mut **tx)
             .await?;
@@ -61,6 +64,15 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: UserEvent) -> Result<
             .bind(user_id.0)
             .bind(Role::from(role))
             .bind(customer_id.map(|id| id.0))
+            .execute(&mut **tx)
+            .await?;
+        }
+        UserEvent::UserForgotten(UserForgotten { user_id }) => {
+            sqlx::query(
+                "update app_user set subject = null, display_name = null, forgotten_at = $2 where user_id = $1",
+            )
+            .bind(user_id.0)
+            .bind(entry.recorded_at)
             .execute(&mut **tx)
             .await?;
         }

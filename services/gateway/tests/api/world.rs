@@ -30,8 +30,8 @@ use contracts::tenancy::{
 };
 use contracts::{Classification, DevicePlatform, FixTarget, OsRelease, RebootBehaviour, Severity};
 use kernel::{
-    AlertId, CustomerId, DeploymentId, DeviceId, EventId, FeedId, JobId, PartnerId, PatchId, RuleId, RunId,
-    Tenant, UserId, WebhookId, derived_id,
+    AlertId, CustomerId, DeploymentId, DeviceId, EventId, FeedId, JobId, PartnerId, PatchId, Personal,
+    RuleId, RunId, SubjectId, Tenant, UserId, WebhookId, derived_id,
 };
 use testkit::id;
 use uuid::Uuid;
@@ -137,10 +137,11 @@ impl World {
     async fn record_user(&self, system: &System, role: Role, customer_id: Option<CustomerId>) -> UserId {
         let user_id = self.user(role);
         let tenant = Tenant { partner_id: self.partner, customer_id };
+        let personal = |text| Personal::clear(SubjectId(user_id.0), text);
         let invited = Fact::of::<UserEvent>(UserInvited {
             user_id,
-            subject: self.subject(role),
-            display_name: self.text("user"),
+            subject: personal(self.subject(role)),
+            display_name: personal(self.text("user")),
         });
         let granted = Fact::of::<UserEvent>(RoleGranted { user_id, role, customer_id });
         system.record(tenant, user_id.0, vec![invited, granted]).await;

@@ -35,7 +35,7 @@ async fn every_role_is_held_where_it_belongs() {
 
         let invited = system.facts::<UserInvited>(UserInvited::TYPE).await;
         let (tenant, fact) = invited.last().unwrap();
-        assert_eq!((*tenant, fact.user_id, &fact.subject), (right, user_id, &subject));
+        assert_eq!((*tenant, fact.user_id, fact.subject.subject_id().0), (right, user_id, user_id.0));
         let granted = system.facts::<RoleGranted>(RoleGranted::TYPE).await;
         let expected = RoleGranted { user_id, role, customer_id: right.customer_id };
         assert_eq!(granted.last().unwrap(), &(right, expected));

@@ -1,8 +1,10 @@
 //! Partners, customers, users and roles.
 
 use super::payload;
-use crate::commands::carry_out;
-use crate::schema::global_id::{Kind, global};
+use crate::asking::Asking;
+use crate::commands::{carry_out, idempotency};
+use crate::errors::failed;
+use crate::schema::global_id::{GlobalId, Kind, global};
 use crate::words::Role;
 use async_graphql::{Context, ID, InputObject, Object, Result};
 use contracts::tenancy;
@@ -82,6 +84,14 @@ pub(crate) struct RevokeRoleInput {
 
 payload! { RevokeRolePayload of () {} }
 
+#[derive(InputObject)]
+pub(crate) struct ForgetUserInput {
+    idempotency_key: String,
+    user_id: ID,
+}
+
+payload! { ForgetUserPayload of () {} }
+
 #[Object]
 impl TenancyMutations {
     /// Registers a partner.
@@ -146,5 +156,18 @@ impl TenancyMutations {
             Some(tenancy::RevokeRole { user_id: user_id?, role: role.into(), customer_id: customer_id? })
         });
         Ok(outcome.await?.into())
+    }
+    /// Forgets a person, for good: takes every role away and destroys the key of everything personal about them. What
+    /// they did stays, under an id that nobody can give a name to.
+    async fn forget_user(&self, ctx: &Context<'_>, input: ForgetUserInput) -> Result<ForgetUserPayload> {
+        let ForgetUserInput { idempotency_key, user_id } = input;
+        let outcome = carry_out(ctx, &idempotency_key, |ids| {
+            Some(tenancy::ForgetUser { user_id: ids.one("userId", Kind::User, &user_id)? })
+        })
+        .await?;
+        if let (Some(()), Some(user)) = (outcome.answer, GlobalId::read(&user_id)) {
+            idempotency::forget_invitation(Asking::of(ctx), user.id).await.map_err(failed)?;
+        }
+        Ok(outcome.into())
     }
 }
