@@ -70,14 +70,8 @@ impl Foundation {
         settings: &Settings,
         lifecycle: &Lifecycle,
     ) -> Result<Self, StartError> {
-        let previous = settings.privacy.previous_keys.iter().map(ExposeSecret::expose_secret);
-        let keyring = Keyring::new(settings.privacy.key.expose_secret(), previous)?;
-        let options = DatabaseOptions {
-            max_connections: settings.database.max_connections,
-            keyring: Some(keyring),
-            ..DatabaseOptions::default()
-        };
-        let database = Database::connect(settings.database.url.expose_secret(), options).await?;
+        let database =
+            Database::connect(settings.database.url.expose_secret(), database_options(settings)?).await?;
         let broker = Broker::new(settings.broker.url.expose_secret(), format!("patchfleet {service}"));
         broker.wait_until_up(START_PATIENCE).await?;
         Ok(Self {
@@ -153,6 +147,17 @@ impl Foundation {
             async move { database.ping().await.map_err(|error| error.to_string()) }
         })
     }
+}
+
+/// How a service reaches the database, and what wraps the keys of persons in it.
+pub fn database_options(settings: &Settings) -> Result<DatabaseOptions, PrivacyError> {
+    let previous = settings.privacy.previous_keys.iter().map(ExposeSecret::expose_secret);
+    let keyring = Keyring::new(settings.privacy.key.expose_secret(), previous)?;
+    Ok(DatabaseOptions {
+        max_connections: settings.database.max_connections,
+        keyring: Some(keyring),
+        ..DatabaseOptions::default()
+    })
 }
 
 /// The answer to a command that was carried out.
