@@ -33,7 +33,7 @@ pub(crate) async fn rewrap(foundation: Foundation) {
     match Privacy::new(foundation.database).rewrap().await {
         Ok(0) => {}
         Ok(keys) => {
-            tracing::info!(keys, "every key of a person is wrapped under the present privacy.key now")
+            tracing::info!(keys, "every key of a person is wrapped under the present privacy.key now");
         }
         Err(error) => {
             let error: &(dyn std::error::Error + 'static) = &error;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
 
+mod forgetting;
 mod issuing;
 mod registering;
 mod system;

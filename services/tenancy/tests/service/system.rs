@@ -18,8 +18,8 @@ use web::{CommandClient, CommandFailure};
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct System {
-    database: TestDatabase,
-    _broker: TestBroker,
+    pub(crate) database: TestDatabase,
+    broker: TestBroker,
     lifecycle: Lifecycle,
     client: CommandClient,
     pub(crate) settings: Settings,
@@ -33,7 +33,16 @@ impl System {
 
     /// With further variables of the environment.
     pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Self {
-        let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
+        Self::start_on(TestDatabase::create().await, TestBroker::create().await, variables).await
+    }
+
+    /// The same system after a stop, with further variables.
+    pub(crate) async fn restarted_with(self, variables: &[(&str, &str)]) -> Self {
+        self.lifecycle.shutdown(STOP_DEADLINE).await.unwrap();
+        Self::start_on(self.database, self.broker, variables).await
+    }
+
+    async fn start_on(database: TestDatabase, broker: TestBroker, variables: &[(&str, &str)]) -> Self {
         let own = [
             ("PATCHFLEET__DATABASE__URL", database.service_url()),
             ("PATCHFLEET__BROKER__URL", broker.url()),
@@ -48,7 +57,7 @@ impl System {
         let http = runtime::http::internal_client(Duration::from_secs(20)).unwrap();
         let auth = InternalAuth::new(&settings.internal);
         let client = CommandClient::new(services, auth, http, Arc::new(SystemClock));
-        Self { database, _broker: broker, lifecycle, client, settings, address }
+        Self { database, broker, lifecycle, client, settings, address }
     }
 
     pub(crate) async fn stop(self) {
