@@ -3,7 +3,7 @@
 use crate::{facts, rules::Evaluation};
 use approvals_domain::approval::{Command, Standing};
 use contracts::approvals::{RuleEvent, WhitelistEvent};
-use contracts::devices::PatchFoundMissing;
+use contracts::devices::{DeviceEvent, PatchFoundMissing};
 use contracts::feeds::{PatchEvent, PatchFacts};
 use contracts::tenancy::CustomerRegistered;
 use eventstore::{Store, Tx};
@@ -118,9 +118,7 @@ impl Reactor {
     }
 
     async fn found_missing(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
-        let fact: PatchFoundMissing = serde_json::from_value(event.payload.clone()).map_err(|error| {
-            HandlerError::Store(eventstore::StoreError::Corrupt { what: error.to_string() })
-        })?;
+        let DeviceEvent::PatchFoundMissing(fact) = event.read()? else { return Ok(Outcome::Handled) };
         let Some(customer_id) = event.tenant.customer_id else {
             return Ok(Outcome::Park("a device without a customer".to_owned()));
         };

@@ -74,6 +74,7 @@ fn violations(path: &str, text: &str) -> Vec<String> {
         found.push(format!("{path}:1: the first line says in one sentence what the file is for (`//! …`)"));
     }
     found.extend(foreign_schema(path, &string_literals(text)));
+    found.extend(unversioned_payload(path, text));
     // The rule's own examples.
     if !path.starts_with("xtask/") {
         found.extend(synonyms(path, text));
@@ -96,6 +97,18 @@ fn empty_names(path: &str, text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// A service that takes a payload as it was stored knows today's version only, and fails on the facts of yesterday.
+fn unversioned_payload(path: &str, text: &str) -> Vec<String> {
+    if own_schema(path).is_none() {
+        return Vec::new();
+    }
+    let bare = numbered(text).filter(|(_, line)| line.contains("from_value(") && line.contains(".payload"));
+    bare.map(|(number, _)| {
+        format!("{path}:{number}: `event.read()` brings a payload of any version into today's shape")
+    })
+    .collect()
 }
 
 /// SQL of a service that names a table of another one.
@@ -274,6 +287,14 @@ mod tests {
     #[test]
     fn a_module_is_named_after_its_file() {
         assert_found("shared/web/src/scan/mod.rs", "//! Scans.\n", "never `mod.rs`");
+    }
+
+    #[test]
+    fn a_payload_is_read_with_its_version() {
+        let bare = "//! Reacts.\nlet fact: A = serde_json::from_value(event.payload.clone())?;\n";
+        assert_found("services/approvals/src/reactor.rs", bare, "reactor.rs:2: `event.read()`");
+        assert_fine("services/approvals/tests/service.rs", bare);
+        assert_fine("services/approvals/src/reactor.rs", "//! Reacts.\nlet fact = event.read::<A>()?;\n");
     }
 
     #[test]
