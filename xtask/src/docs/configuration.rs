@@ -19,7 +19,8 @@ pub(super) fn page(root: &Path) -> Result<String> {
     let mut page = HEAD.to_owned();
     for source in source::files(root, &["shared/runtime/src/settings", "services"])? {
         let Some((_, list)) = source.text.split_once("KEYS: &[Key] = &[") else { continue };
-        let list = list.split("\n];").next().unwrap_or_default();
+        // A list of one key ends on the key's own line.
+        let list = list.split("];\n").next().unwrap_or_default();
         let texts: Vec<String> = source::literals(list).into_iter().map(|literal| literal.value).collect();
         let (keys, rest) = texts.as_chunks::<3>();
         ensure!(rest.is_empty(), "the keys in {} are not of name, default and meaning", source.path);
