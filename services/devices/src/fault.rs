@@ -70,6 +70,7 @@ fn sqlstate(error: &StoreError) -> Option<String> {
         StoreError::Conflict { .. }
         | StoreError::Foreign { .. }
         | StoreError::Corrupt { .. }
+        | StoreError::Archived { .. }
         | StoreError::UnsafeRole { .. }
         | StoreError::Privacy(_) => None,
     }

@@ -111,7 +111,13 @@ pub(crate) async fn append(
     .fetch_one(executor)
     .await?;
     match (row.status.as_str(), row.version, row.pos) {
-        ("ok", Some(version), Some(pos)) => Ok(Appended::Written { version, pos }),
+        ("ok", Some(version), Some(pos)) => {
+            // Inside a transaction there is nothing to see yet.
+            if scope.is_some() {
+                crate::sequencer::poke();
+            }
+            Ok(Appended::Written { version, pos })
+        }
         ("conflict", ..) => Ok(Appended::Conflict { order: false }),
         ("order", ..) => Ok(Appended::Conflict { order: true }),
         ("foreign", ..) => Ok(Appended::Foreign),

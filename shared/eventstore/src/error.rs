@@ -23,6 +23,18 @@ pub enum StoreError {
         /// What contradicts what.
         what: String,
     },
+    /// The event's partition was taken away; its events are elsewhere.
+    #[error(
+        "the event at position {seq} is not in the database: its partition {part} was taken away after its export to {file}, and must be attached again"
+    )]
+    Archived {
+        /// The event.
+        seq: kernel::Position,
+        /// The partition.
+        part: String,
+        /// Where its events are.
+        file: String,
+    },
     /// The service's database role could see other tenants' rows.
     #[error(
         "database role {role} may not be used: it {why}; sign in as patchfleet_service, or a role like it"
@@ -64,6 +76,7 @@ impl StoreError {
             Self::Database(_)
             | Self::Foreign { .. }
             | Self::Corrupt { .. }
+            | Self::Archived { .. }
             | Self::UnsafeRole { .. }
             | Self::Privacy(_) => false,
         }
@@ -76,6 +89,7 @@ impl StoreError {
             Self::Conflict { .. }
             | Self::Foreign { .. }
             | Self::Corrupt { .. }
+            | Self::Archived { .. }
             | Self::UnsafeRole { .. }
             | Self::Privacy(_) => false,
         }

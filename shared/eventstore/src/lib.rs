@@ -11,6 +11,7 @@ mod follower;
 mod leadership;
 mod log;
 mod migrate;
+mod partitions;
 mod privacy;
 mod reading;
 mod rebuild;
@@ -24,6 +25,7 @@ pub use follower::{FollowError, Projection, follow};
 pub use leadership::Leadership;
 pub use log::{Log, Page, REBUILD_PAGE_MAX, read_envelope};
 pub use migrate::{MigrateError, migrate, schema_fingerprint};
+pub use partitions::{PARTITION_WIDTH, Partition, ensure_partitions, partitions};
 pub use privacy::{Keyring, Privacy, PrivacyError};
 pub use reading::{EventFilter, Order, Reader};
 pub use rebuild::{

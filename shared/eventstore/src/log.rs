@@ -152,8 +152,28 @@ pub(crate) async fn envelopes(database: &Database, placed: Vec<Placed>) -> Resul
 }
 
 /// Why the event at `seq`, which arrived at `pos`, is not in the table.
-async fn missing(_database: &Database, seq: i64, pos: i64) -> StoreError {
-    StoreError::Corrupt { what: format!("the event at position {seq} (arrived at {pos}) is missing") }
+async fn missing(database: &Database, seq: i64, pos: i64) -> StoreError {
+    match archived(database, pos).await {
+        Ok(Some((part, file))) => StoreError::Archived { seq: Position(seq), part, file },
+        Ok(None) => {
+            StoreError::Corrupt { what: format!("the event at position {seq} (arrived at {pos}) is missing") }
+        }
+        Err(error) => error,
+    }
+}
+
+/// The partition that was taken away with the event that arrived at `pos`, and its file.
+async fn archived(database: &Database, pos: i64) -> Result<Option<(String, String)>, StoreError> {
+    let mut tx = database.begin(&Scope::Platform).await?;
+    let found = sqlx::query_as(
+        "select part, file from es.archive
+          where detached_at is not null and from_pos <= $1 and until_pos > $1",
+    )
+    .bind(pos)
+    .fetch_optional(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(found)
 }
 
 fn envelope(row: EventRow) -> Result<Envelope, StoreError> {

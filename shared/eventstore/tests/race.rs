@@ -3,7 +3,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a test fails by panicking, waits for its own tasks, and takes its seed from the environment"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, waits for its own tasks, takes its seed from the environment, and says what it saw"
 )]
 
 #[path = "support/tally.rs"]

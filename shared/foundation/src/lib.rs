@@ -183,6 +183,7 @@ pub fn store_failed(error: StoreError) -> ApiError {
         error if error.is_outage() => ApiError::unavailable("store.unavailable", error),
         StoreError::Conflict { .. }
         | StoreError::Corrupt { .. }
+        | StoreError::Archived { .. }
         | StoreError::UnsafeRole { .. }
         | StoreError::Privacy(_)
         | StoreError::Database(_) => ApiError::internal(error),
