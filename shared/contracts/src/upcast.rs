@@ -54,6 +54,11 @@ mod tests {
                 /// Language, unknown for the early ones.
                 language: Option<String>,
             } upcast { 1 => split_name, 2 => language_unknown },
+            /// A number that was small at first; what was stored then is valid as it is.
+            Counted = 2 {
+                /// How many.
+                count: u32,
+            } upcast { 1 => Ok },
             /// It never changed.
             Unnamed = 1 {
                 /// Why.
@@ -98,10 +103,17 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_only_lets_more_in_takes_older_facts_as_they_are() {
+        let loaded = Example::read(Counted::TYPE, 1, &json!({ "count": 3 })).unwrap();
+        assert_eq!(loaded, Counted { count: 3 }.into());
+        assert_eq!(loaded.schema_version(), 2);
+    }
+
+    #[test]
     fn what_was_loaded_is_written_as_the_version_of_today() {
         let loaded = Example::read(Named::TYPE, 1, &json!({ "name": "Ada Lovelace" })).unwrap();
         assert_eq!((loaded.event_type(), loaded.schema_version()), (Named::TYPE, 3));
-        assert_eq!(Example::TYPES, [(Named::TYPE, 3), (Unnamed::TYPE, 1)]);
+        assert_eq!(Example::TYPES, [(Named::TYPE, 3), (Counted::TYPE, 2), (Unnamed::TYPE, 1)]);
         assert!(Example::owns(Named::TYPE));
         assert_eq!(Example::read(Named::TYPE, 3, &loaded.payload()).unwrap(), loaded);
         let rewritten = (Example::SET.rewrite)(Named::TYPE, 1, &json!({ "name": "Ada Lovelace" })).unwrap();
