@@ -1,9 +1,8 @@
 //! An `AsyncAPI` 3.0 document for integrators: what is on RabbitMQ, and what a webhook's receiver gets.
 
-use super::{
-    events, schemas,
-    source::{self, Source},
-};
+mod written;
+
+use super::{events, schemas, source};
 use anyhow::{Context, Result, ensure};
 use contracts::{
     Service,
@@ -12,6 +11,10 @@ use contracts::{
 };
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeSet, path::Path};
+use written::Written;
+
+/// Name, type, meaning, and whether it is always there.
+type Header = (&'static str, &'static str, &'static str, bool);
 
 const DESCRIPTION: &str = "Every fact that Patchfleet records, as messages on RabbitMQ and as signed webhooks. Generated \
 by `cargo xtask docs`; docs/events.md says the same for people.\n\n\
@@ -33,16 +36,23 @@ const WEBHOOK: &str = "One POST per fact, by Standard Webhooks 1.0; the body has
 const MESSAGE_PROPERTIES: &str = "Beside the headers, the message's properties: `message_id` is the event's id, `type` \
 the event's type, `content_type` is `application/json`, and `delivery_mode` is 2.";
 
-/// Headers of a message on the broker: name, type, meaning, whether it is always there.
-const MESSAGE_HEADERS: [(&str, &str, &str, bool); 4] = [
+/// Headers of a message on the broker.
+const MESSAGE_HEADERS: [Header; 5] = [
     ("seq", "integer", "Position in the log, as in the envelope.", true),
+    (
+        "previous",
+        "integer",
+        "Position of the fact of the same type before this one, whosoever it is, where the relay knows it: a reader of \
+         all facts of the type who has not had that one has lost it.",
+        false,
+    ),
     ("partner-id", "string", "Whose fact it is.", true),
     ("customer-id", "string", "The customer, where the fact is about one.", false),
     ("traceparent", "string", "W3C Trace Context of the cause, where it was traced.", false),
 ];
 
 /// Headers of a webhook's request.
-const WEBHOOK_HEADERS: [(&str, &str, &str, bool); 3] = [
+const WEBHOOK_HEADERS: [Header; 3] = [
     ("webhook-id", "string", "The event's id, the same over all attempts.", true),
     ("webhook-timestamp", "integer", "When this attempt was made, in seconds since 1970.", true),
     (
@@ -255,8 +265,8 @@ fn components() -> Result<Value> {
     }))
 }
 
-fn headers(headers: &[(&str, &str, &str, bool)]) -> Value {
-    let described = |(name, kind, meaning, _): &(&str, &str, &str, bool)| {
+fn headers(headers: &[Header]) -> Value {
+    let described = |(name, kind, meaning, _): &Header| {
         ((*name).to_owned(), json!({ "type": kind, "description": meaning }))
     };
     let always = headers.iter().filter(|(.., always)| *always).map(|(name, ..)| *name);
@@ -280,56 +290,28 @@ fn words(root: &Path, shapes: &[Shape], event_type: &str, version: i16) -> Resul
 
 /// Fails where the services write other headers or attributes than this document says.
 fn check_against_source(root: &Path) -> Result<()> {
-    let relay = source::files(root, &["shared/messaging/src"])?;
-    let alerts = source::files(root, &["services/alerts/src"])?;
-    let attributes =
-        alerts.iter().find_map(|file| file.text.split_once("\nfn body(event: &Envelope) -> Value {"));
-    let (_, attributes) =
-        attributes.context("services/alerts has no `fn body` that makes a webhook's body")?;
-    let attributes = attributes.split("\n}\n").next().unwrap_or_default();
-    let written = [
-        (
-            "headers of messages",
-            named(&relay, "headers.insert(\"", "\""),
-            MESSAGE_HEADERS.map(|(name, ..)| name).to_vec(),
-        ),
-        (
-            "headers of webhooks",
-            named(&alerts, ".header(\"", "\""),
-            WEBHOOK_HEADERS.map(|(name, ..)| name).to_vec(),
-        ),
+    let written = Written::read(root)?;
+    let names = |described: &[Header]| described.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    let described: [(&str, BTreeSet<String>, BTreeSet<String>); 3] = [
+        ("headers of messages", written.message_headers, names(&MESSAGE_HEADERS)),
+        ("headers of webhooks", written.webhook_headers, names(&WEBHOOK_HEADERS)),
         (
             "attributes of webhooks",
-            between(attributes, "\n        \"", "\":"),
-            ATTRIBUTES.map(|(name, ..)| name).to_vec(),
+            written.webhook_attributes,
+            ATTRIBUTES.map(|(name, ..)| name.to_owned()).into(),
         ),
     ];
-    for (what, written, described) in written {
-        let described = described.into_iter().map(ToOwned::to_owned).collect::<BTreeSet<String>>();
+    for (what, written, described) in described {
         ensure!(
             written == described,
             "the {what} are {written:?}, and xtask/src/docs/asyncapi.rs describes {described:?}"
         );
     }
-    let says = |text: &str| relay.iter().any(|file| file.text.contains(text));
     ensure!(
-        says("format!(\"{}.events\"") && says("format!(\"{aggregate}.{}.{}\""),
+        written.names_are_known,
         "exchanges or routing keys have other names than xtask/src/docs/asyncapi.rs says"
     );
     Ok(())
-}
-
-fn named(files: &[Source], before: &str, after: &str) -> BTreeSet<String> {
-    files.iter().flat_map(|file| between(&file.text, before, after)).collect()
-}
-
-/// Every text between the two marks.
-fn between(text: &str, before: &str, after: &str) -> BTreeSet<String> {
-    text.split(before)
-        .skip(1)
-        .filter_map(|rest| rest.split_once(after))
-        .map(|(name, _)| name.to_owned())
-        .collect()
 }
 
 fn reference(path: &str) -> Value {

@@ -31,6 +31,8 @@ What surrounds a fact (position, tenant, actor, times, causes) is the [envelope]
 - **Let pass what you do not know.** Schemas (JSON Schema, draft 2020-12) name what is there and forbid nothing else. A
   reader that skips unknown fields, unknown words and unknown types goes on working when the next version comes.
 - **A field without a value is there as `null`**, never left out.
+- **Texts about persons are sealed**: see [Personal](#personal). Who may read them reads them through GraphQL; after the
+  person was forgotten, nobody can.
 - **The same fact may come twice**, on RabbitMQ as over a webhook; its id stays the same.
 ";
 
