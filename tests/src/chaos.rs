@@ -10,6 +10,8 @@ pub struct World {
     pub seed: u64,
     /// Events that the driver's commands write per second, on average over the run.
     pub events_per_second: u32,
+    /// Scans that agents report per second, on average over the run.
+    pub scans_per_second: u32,
     /// Commands under way at the same time.
     pub lanes: u32,
     /// The database as a superuser, who sees everything.
@@ -77,6 +79,8 @@ pub struct Report {
     pub commands: u64,
     /// Of these, over GraphQL.
     pub over_graphql: u64,
+    /// Of these, scans of agents.
+    pub scans: u64,
     /// Attempts that were answered with an error or not at all, and made again with the same id, by what was answered.
     pub failed_attempts: BTreeMap<String, u64>,
     /// Commands that were sent twice at the same moment, or again much later.

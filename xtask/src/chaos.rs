@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// Events that the commands write per second, on average
     #[arg(long, default_value_t = 130)]
     rate: u32,
+    /// Scans that agents report per second, on average; each writes one event and one per patch that came or went
+    #[arg(long, default_value_t = 6)]
+    scans: u32,
     /// Commands under way at the same time
     #[arg(long, default_value_t = 24)]
     lanes: u32,
@@ -132,6 +135,8 @@ fn carry_out(options: &Options, progress: &Progress) -> Result<Outcome> {
     let ports = services::any_ports()?;
     let mut settings = services::settings(&infra, &ports, &client_secret)?;
     settings.insert("PATCHFLEET__INTERNAL__SECRET".to_owned(), internal_secret.clone());
+    let documents = infra.folder().join("documents").display().to_string();
+    settings.insert("PATCHFLEET__FEEDS__IMPORT_FOLDER".to_owned(), documents);
     let mut migrate = Command::new(&programs.patchfleet);
     migrate.arg("migrate").envs(&settings);
     process::run_logged("patchfleet migrate", &mut migrate, &infra.folder().join("migrate.log"))?;
@@ -142,6 +147,7 @@ fn carry_out(options: &Options, progress: &Progress) -> Result<Outcome> {
     let world = World {
         seed: options.seed,
         events_per_second: options.rate,
+        scans_per_second: options.scans,
         lanes: options.lanes,
         database_url: infra.database_url.clone(),
         amqp_url: infra.amqp_url.clone(),

@@ -55,7 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut build = cargo(&root, "build");
     build.args(["--bins", "--tests"]);
     if options.packages.iter().any(|package| STARTS_PROGRAMS.contains(&package.as_str())) {
-        build.args(["--package", "patchfleet", "--package", "patchfleet-agent"]);
+        build.args(["--package", "patchfleet", "--package", "patchfleet-agent", "--package", "chaos"]);
     }
     options.choose_packages(&mut build);
     run_visible("cargo build", &mut build)?;

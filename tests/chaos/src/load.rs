@@ -1,12 +1,13 @@
 //! The load: lanes that send one command after the other, at a pace that is kept on average whatever breaks.
 
 use crate::{
-    plan::{self, Lane, Partner, Step, Way},
+    agents::{self, Agent},
+    plan::{self, Lane, PATCHES, Partner, Step, Way},
     send::{Acknowledged, Person, Sender, lock},
 };
 use anyhow::{Context, Result, bail};
 use journeys::chaos::{Chance, Check, World};
-use kernel::CommandId;
+use kernel::{CommandId, PatchId};
 use serde::Serialize;
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,6 +25,9 @@ use tokio_util::sync::CancellationToken;
 /// Tenants of the run. Few enough that lanes of one partner meet, enough that tenants are told apart.
 const PARTNERS: u64 = 4;
 
+/// Devices whose agents report scans, each partner's in turn.
+const DEVICES: usize = 8;
+
 /// Commands of a hundred that are sent again much later.
 const LATER_PERCENT: u64 = 3;
 /// Commands between the first time and the later one.
@@ -32,6 +36,9 @@ const LATER_AFTER: u64 = 60;
 /// How long setting up may take; nothing is killed meanwhile.
 const SETUP_LIMIT: Duration = Duration::from_secs(90);
 
+/// What an agent's report is called in the ledger.
+pub(crate) const SCAN: &str = "scan";
+
 /// A command that was taken.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Acknowledgement {
@@ -39,7 +46,8 @@ pub(crate) struct Acknowledgement {
     pub(crate) name: String,
     pub(crate) pos: Option<i64>,
     pub(crate) position: Option<i64>,
-    pub(crate) events: &'static [&'static str],
+    /// The types of the events that it writes, sorted.
+    pub(crate) events: Vec<&'static str>,
 }
 
 /// What was sent and what became of it.
@@ -48,6 +56,7 @@ pub(crate) struct Ledger {
     acknowledged: Mutex<HashMap<CommandId, Acknowledgement>>,
     under_way: Mutex<HashMap<CommandId, String>>,
     pub(crate) over_graphql: AtomicU64,
+    pub(crate) scans: AtomicU64,
     pub(crate) again_on_purpose: AtomicU64,
     /// Every answer to a repeated command is the first one.
     pub(crate) answers: Mutex<Check>,
@@ -63,6 +72,7 @@ impl Ledger {
             acknowledged: Mutex::default(),
             under_way: Mutex::default(),
             over_graphql: AtomicU64::new(0),
+            scans: AtomicU64::new(0),
             again_on_purpose: AtomicU64::new(0),
             answers: Mutex::new(Check::new("a command that is sent again gets the answer of the first time")),
             refusals: Mutex::new(Check::new(
@@ -71,34 +81,76 @@ impl Ledger {
         })
     }
 
-    fn begin(&self, step: &Step) {
+    pub(crate) fn begin(&self, step: &Step) {
         lock(&self.under_way).insert(step.command_id, step.name.clone());
     }
 
-    fn take(&self, step: &Step, outcome: &Result<Acknowledged, String>) -> Result<()> {
-        lock(&self.under_way).remove(&step.command_id);
-        let refused = outcome.as_ref().err();
-        lock(&self.refusals).look(refused.map(|code| format!("{} {}: {code}", step.name, step.command_id)));
-        let Ok(taken) = outcome else { return Ok(()) };
-        let acknowledgement = Acknowledgement {
+    pub(crate) fn take(&self, step: &Step, outcome: &Result<Acknowledged, String>) -> Result<()> {
+        if step.way == Way::GraphQl && outcome.is_ok() {
+            self.over_graphql.fetch_add(1, Ordering::Relaxed);
+        }
+        let taken = outcome.as_ref().map(|taken| Acknowledgement {
             command_id: step.command_id,
             name: step.name.clone(),
             pos: taken.pos,
             position: taken.position,
-            events: step.events,
-        };
-        let line = serde_json::to_string(&acknowledgement)?;
+            events: sorted(step.events.to_vec()),
+        });
+        self.note(step.command_id, &step.name, taken)
+    }
+
+    /// A scan is on its way.
+    pub(crate) fn begin_scan(&self, command_id: CommandId) {
+        lock(&self.under_way).insert(command_id, SCAN.to_owned());
+    }
+
+    /// A scan was taken; its receipt does not say where it stands.
+    pub(crate) fn take_scan(
+        &self,
+        command_id: CommandId,
+        events: Vec<&'static str>,
+        outcome: &Result<(), String>,
+    ) -> Result<()> {
+        self.scans.fetch_add(1, Ordering::Relaxed);
+        let taken = outcome.as_ref().map(|()| Acknowledgement {
+            command_id,
+            name: SCAN.to_owned(),
+            pos: None,
+            position: None,
+            events: sorted(events),
+        });
+        self.note(command_id, SCAN, taken)
+    }
+
+    /// Something was sent twice on purpose.
+    pub(crate) fn count_again(&self) {
+        self.again_on_purpose.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn note(
+        &self,
+        command_id: CommandId,
+        name: &str,
+        outcome: Result<Acknowledgement, &String>,
+    ) -> Result<()> {
+        lock(&self.under_way).remove(&command_id);
+        let refused = outcome.as_ref().err();
+        lock(&self.refusals).look(refused.map(|code| format!("{name} {command_id}: {code}")));
+        let Ok(taken) = outcome else { return Ok(()) };
+        let line = serde_json::to_string(&taken)?;
         writeln!(lock(&self.file), "{line}").context("writing an acknowledgement down")?;
-        lock(&self.acknowledged).insert(step.command_id, acknowledgement);
-        if step.way == Way::GraphQl {
-            self.over_graphql.fetch_add(1, Ordering::Relaxed);
-        }
+        lock(&self.acknowledged).insert(command_id, taken);
         Ok(())
     }
 
     fn compare(&self, step: &Step, first: &Acknowledged, again: &Result<Acknowledged, String>) {
         let wrong = match again {
-            Ok(again) if (again.pos, again.position) == (first.pos, first.position) => None,
+            Ok(again)
+                if (again.pos, again.position, &again.answer)
+                    == (first.pos, first.position, &first.answer) =>
+            {
+                None
+            }
             again => Some(format!("{} {}: first {first:?}, then {again:?}", step.name, step.command_id)),
         };
         lock(&self.answers).look(wrong);
@@ -119,15 +171,24 @@ impl Ledger {
     }
 }
 
+fn sorted(mut events: Vec<&'static str>) -> Vec<&'static str> {
+    events.sort_unstable();
+    events
+}
+
 /// Lets out as many events a second as are wanted; what an outage held back is made up for afterwards.
-struct Pace {
+pub(crate) struct Pace {
     begun: Instant,
     per_second: f64,
     events: AtomicU64,
 }
 
 impl Pace {
-    async fn take(&self, events: usize) {
+    fn new(begun: Instant, per_second: u32) -> Arc<Self> {
+        Arc::new(Self { begun, per_second: f64::from(per_second.max(1)), events: AtomicU64::new(0) })
+    }
+
+    pub(crate) async fn take(&self, events: usize) {
         let before = self.events.fetch_add(events as u64, Ordering::Relaxed);
         #[expect(clippy::cast_precision_loss, reason = "a run has far fewer than 2^52 events")]
         let due = Duration::from_secs_f64(before as f64 / self.per_second);
@@ -148,15 +209,12 @@ impl Load {
     /// Makes the tenants and begins.
     pub(crate) async fn begin(world: &World) -> Result<Self> {
         let (ledger, sender) = (Arc::new(Ledger::create(world)?), Arc::new(Sender::new(world)?));
-        let partners = tokio::time::timeout(SETUP_LIMIT, partners(world, &ledger, &sender))
+        let (partners, agents) = tokio::time::timeout(SETUP_LIMIT, set_up(world, &ledger, &sender))
             .await
             .with_context(|| format!("making the tenants: {:?}", sender.failures()))??;
         let begun = Instant::now();
-        let pace = Arc::new(Pace {
-            begun,
-            per_second: f64::from(world.events_per_second.max(1)),
-            events: AtomicU64::new(0),
-        });
+        let pace = Pace::new(begun, world.events_per_second);
+        let scans = Pace::new(begun, world.scans_per_second);
         let stop = CancellationToken::new();
         let mut lanes = JoinSet::new();
         for number in 0..u64::from(world.lanes) {
@@ -165,7 +223,7 @@ impl Load {
                 .and_then(|at| partners.get(at))
                 .context("a lane without a partner")?;
             let lane = Runner {
-                plan: Lane::new(world.seed, number, home.clone()),
+                plan: Lane::new(world.seed, number, home.clone(), patches(world, number)),
                 person: Person::of(home),
                 chance: Chance::new(world.seed, 1_000_000 + number),
                 ledger: Arc::clone(&ledger),
@@ -175,6 +233,10 @@ impl Load {
                 later: VecDeque::new(),
             };
             lanes.spawn(lane.run(stop.clone()));
+        }
+        for agent in agents {
+            let (sender, ledger) = (Arc::clone(&sender), Arc::clone(&ledger));
+            lanes.spawn(agent.run(sender, ledger, Arc::clone(&scans), stop.clone()));
         }
         Ok(Self { ledger, sender, begun, lanes, stop })
     }
@@ -199,6 +261,31 @@ impl Load {
             }
         }
     }
+}
+
+/// The patches that a lane decides about: each belongs to one lane of each partner.
+fn patches(world: &World, lane: u64) -> Vec<PatchId> {
+    let lanes = (u64::from(world.lanes) / PARTNERS).max(1);
+    (0..PATCHES).filter(|patch| patch % lanes == lane / PARTNERS).map(plan::patch_id).collect()
+}
+
+/// Partners, a catalogue, devices with a first scan, and approvals that wait for a decision.
+async fn set_up(world: &World, ledger: &Ledger, sender: &Sender) -> Result<(Vec<Partner>, Vec<Agent>)> {
+    let partners = partners(world, ledger, sender).await?;
+    let operator = Person::operator(&world.operator);
+    for step in plan::catalogue(world.seed, operator.caller.user_id) {
+        let outcome = sender.until_acknowledged(&operator, &step).await;
+        ledger.take(&step, &outcome)?;
+    }
+    let mut agents = Vec::new();
+    for (number, partner) in (0..).zip(partners.iter().cycle()).take(DEVICES) {
+        let mut agent = Agent::enrol(world.seed, number, partner, sender, ledger).await?;
+        agent.scan(sender, ledger).await?;
+        agents.push(agent);
+    }
+    let approvals = i64::try_from(PARTNERS * PATCHES)?;
+    agents::until_opened(&world.database_url, approvals).await?;
+    Ok((partners, agents))
 }
 
 async fn partners(world: &World, ledger: &Ledger, sender: &Sender) -> Result<Vec<Partner>> {

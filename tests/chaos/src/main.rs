@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "its lines are read by `cargo xtask chaos`")]
 
+mod agents;
 mod consumers;
 mod load;
 mod plan;
@@ -44,6 +45,10 @@ async fn run() -> Result<bool> {
     let file = std::env::args().nth(1).context("call it with the file that describes the world")?;
     let text = std::fs::read_to_string(&file).with_context(|| format!("reading {file}"))?;
     let world: World = serde_json::from_str(&text).with_context(|| format!("understanding {file}"))?;
+
+    let documents = world.folder.join("documents");
+    std::fs::create_dir_all(&documents).context("making the folder of documents")?;
+    std::fs::write(documents.join(plan::DOCUMENT), agents::advisories()).context("writing a document")?;
 
     let probe_stop = CancellationToken::new();
     let (probe, listening) = Probe::begin(&world.amqp_url, probe_stop.clone()).await?;
@@ -146,6 +151,7 @@ async fn finish(world: &World, mut load: Load, probe: &Probe, events_before: i64
         events: all,
         commands: ledger.count(),
         over_graphql: ledger.over_graphql.load(Ordering::Relaxed),
+        scans: ledger.scans.load(Ordering::Relaxed),
         failed_attempts: load.sender.failures(),
         repeated_on_purpose: ledger.again_on_purpose.load(Ordering::Relaxed),
         answered_as_repeated: load.sender.repeated.load(Ordering::Relaxed),

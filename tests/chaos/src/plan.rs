@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use contracts::Service;
 use journeys::chaos::Chance;
-use kernel::{CommandId, CustomerId, PartnerId, RuleId, UserId};
+use kernel::{CommandId, CustomerId, FeedId, PartnerId, PatchId, RuleId, UserId};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -56,7 +56,16 @@ enum Wish {
     CreateRule { customer: CustomerId, name: String, severity: &'static str },
     ChangeRule { rule: RuleId, severity: &'static str },
     DisableRule { rule: RuleId },
+    ApprovePatch { customer: CustomerId, patch: PatchId },
+    RevokeApproval { customer: CustomerId, patch: PatchId },
+    IssueEnrolmentToken { customer: CustomerId },
 }
+
+/// Why a person decided.
+const COMMENT: &str = "decided by the load";
+
+/// Longer than setting up takes.
+const TOKEN_SECONDS: u32 = 3_600;
 
 /// The role that is granted to and taken from users on the way.
 const SECOND_ROLE: &str = "PARTNER_VIEWER";
@@ -73,7 +82,10 @@ impl Wish {
             | Self::RemoveFromWhitelist { .. }
             | Self::CreateRule { .. }
             | Self::ChangeRule { .. }
-            | Self::DisableRule { .. } => Service::Approvals,
+            | Self::DisableRule { .. }
+            | Self::ApprovePatch { .. }
+            | Self::RevokeApproval { .. } => Service::Approvals,
+            Self::IssueEnrolmentToken { .. } => Service::Devices,
         }
     }
 
@@ -89,6 +101,9 @@ impl Wish {
             Self::CreateRule { .. } => "CreateRule",
             Self::ChangeRule { .. } => "ChangeRule",
             Self::DisableRule { .. } => "DisableRule",
+            Self::ApprovePatch { .. } => "ApprovePatch",
+            Self::RevokeApproval { .. } => "RevokeApproval",
+            Self::IssueEnrolmentToken { .. } => "IssueEnrolmentToken",
         }
     }
 
@@ -104,6 +119,9 @@ impl Wish {
             Self::CreateRule { .. } => &["approvals.RuleCreated"],
             Self::ChangeRule { .. } => &["approvals.RuleVersionCreated"],
             Self::DisableRule { .. } => &["approvals.RuleDisabled"],
+            Self::ApprovePatch { .. } => &["approvals.PatchApproved"],
+            Self::RevokeApproval { .. } => &["approvals.ApprovalRevoked"],
+            Self::IssueEnrolmentToken { .. } => &["devices.EnrolmentTokenIssued"],
         }
     }
 
@@ -116,10 +134,10 @@ impl Wish {
             }
             Self::InviteUser { partner, subject, role } => json!({
                 "partner_id": partner, "subject": subject, "display_name": format!("Person {subject}"),
-                "role": role, "customer_id": null,
+                "role": role.to_lowercase(), "customer_id": null,
             }),
             Self::GrantRole { user } | Self::RevokeRole { user } => {
-                json!({ "user_id": user, "role": SECOND_ROLE, "customer_id": null })
+                json!({ "user_id": user, "role": SECOND_ROLE.to_lowercase(), "customer_id": null })
             }
             Self::AddToWhitelist { customer, text } | Self::RemoveFromWhitelist { customer, text } => {
                 json!({ "customer_id": customer, "pattern": { "kind": "product", "value": text } })
@@ -132,6 +150,12 @@ impl Wish {
                 json!({ "rule_id": rule, "conditions": { "severities": [severity], "classifications": [] } })
             }
             Self::DisableRule { rule } => json!({ "rule_id": rule }),
+            Self::ApprovePatch { customer, patch } | Self::RevokeApproval { customer, patch } => {
+                json!({ "customer_id": customer, "patch_id": patch, "comment": COMMENT })
+            }
+            Self::IssueEnrolmentToken { customer } => {
+                json!({ "customer_id": customer, "valid_for_seconds": TOKEN_SECONDS })
+            }
         }
     }
 
@@ -159,6 +183,13 @@ impl Wish {
                 json!({ "ruleId": global("Rule", rule.0), "severities": [severity] })
             }
             Self::DisableRule { rule } => json!({ "ruleId": global("Rule", rule.0) }),
+            Self::ApprovePatch { customer, patch } | Self::RevokeApproval { customer, patch } => json!({
+                "customerId": global("Customer", customer.0), "patchId": global("Patch", patch.0),
+                "comment": COMMENT,
+            }),
+            Self::IssueEnrolmentToken { customer } => json!({
+                "customerId": global("Customer", customer.0), "validForSeconds": TOKEN_SECONDS,
+            }),
         }
     }
 
@@ -216,6 +247,55 @@ pub(crate) fn partner(seed: u64, number: u64, operator: UserId) -> (Partner, [St
     (Partner { id: partner_id, subject, person, shared: customer }, [registered, invited, shared])
 }
 
+/// Patches of the run's catalogue.
+pub(crate) const PATCHES: u64 = 12;
+
+/// The advisory that a patch is made from.
+pub(crate) fn advisory(patch: u64) -> String {
+    format!("DSA-{}-1", 9_000 + patch)
+}
+
+/// The id of a patch, which follows from its advisory.
+pub(crate) fn patch_id(patch: u64) -> PatchId {
+    PatchId::derived(contracts::NAMESPACE, &format!("debian/{}/bookworm", advisory(patch)))
+}
+
+/// The commands that make the catalogue, in the operator's name.
+pub(crate) fn catalogue(seed: u64, operator: UserId) -> [Step; 2] {
+    let make = |name: &str, events, mut input: Value| {
+        let key = format!("chaos/{seed}/catalogue/{name}");
+        input["idempotencyKey"] = json!(key);
+        Step {
+            command_id: CommandId::derived(operator.0, &format!("{name}/{key}")),
+            way: Way::GraphQl,
+            service: Service::Feeds,
+            name: name.to_owned(),
+            body: input,
+            events,
+            twin: false,
+        }
+    };
+    let feed =
+        json!({ "name": "Advisories", "kind": "OS_VENDOR", "format": "DEBIAN_DSA_LIST", "source": DOCUMENT });
+    let registered = make("registerFeed", &["feeds.FeedRegistered"], feed);
+    let feed_id = FeedId::derived(registered.command_id.0, "feed");
+    let synced = make("syncFeed", SYNCED, json!({ "feedId": global("Feed", feed_id.0) }));
+    [registered, synced]
+}
+
+/// What a first import writes in the operator's own command; patches have commands of their own.
+const SYNCED: &[&str] = &["feeds.FeedSyncCompleted"];
+
+/// The document from which the catalogue is made.
+pub(crate) const DOCUMENT: &str = "advisories.txt";
+
+/// The command that lets a device of the shared customer in, in the name of its partner's administrator.
+pub(crate) fn enrolment(seed: u64, device: u64, partner: &Partner) -> Step {
+    let wish = Wish::IssueEnrolmentToken { customer: partner.shared };
+    // From service to service, where the answer holds the token.
+    wish.step(&format!("chaos/{seed}/device/{device}"), Way::Internal, partner.person, false)
+}
+
 /// One sequence of commands, each sent when the one before it is acknowledged.
 pub(crate) struct Lane {
     seed: u64,
@@ -228,6 +308,8 @@ pub(crate) struct Lane {
     users: Vec<(UserId, bool)>,
     patterns: Vec<(CustomerId, String)>,
     rules: Vec<(RuleId, usize)>,
+    /// Patches at the shared customer that this lane alone decides about, and whether they are approved.
+    patches: Vec<(PatchId, bool)>,
 }
 
 const SEVERITIES: [&str; 4] = ["LOW", "MEDIUM", "HIGH", "CRITICAL"];
@@ -236,8 +318,10 @@ const SEVERITIES: [&str; 4] = ["LOW", "MEDIUM", "HIGH", "CRITICAL"];
 const REMEMBERED_MAX: usize = 50;
 
 impl Lane {
-    pub(crate) fn new(seed: u64, number: u64, partner: Partner) -> Self {
+    /// A lane that decides about `patches` of its partner's shared customer.
+    pub(crate) fn new(seed: u64, number: u64, partner: Partner, patches: Vec<PatchId>) -> Self {
         Self {
+            patches: patches.into_iter().map(|patch| (patch, false)).collect(),
             seed,
             number,
             partner,
@@ -286,6 +370,18 @@ impl Lane {
         let index =
             |chance: &mut Chance, count: usize| usize::try_from(chance.below(count as u64)).unwrap_or(0);
         match self.chance.below(100) {
+            // Decisions of people, which make deployments possible and alerts come and go.
+            20..30 if !self.patches.is_empty() => {
+                let at = index(&mut self.chance, self.patches.len());
+                let (patch, approved) = &mut self.patches[at];
+                *approved = !*approved;
+                let (customer, patch) = (self.partner.shared, *patch);
+                if *approved {
+                    Wish::ApprovePatch { customer, patch }
+                } else {
+                    Wish::RevokeApproval { customer, patch }
+                }
+            }
             30..45 if !self.users.is_empty() => {
                 let at = index(&mut self.chance, self.users.len());
                 let (user, holds) = &mut self.users[at];
@@ -313,7 +409,7 @@ impl Lane {
                 *known = (*known + 1) % SEVERITIES.len();
                 Wish::ChangeRule { rule: *rule, severity: SEVERITIES[*known] }
             }
-            95..100 if !self.rules.is_empty() => {
+            95..97 if !self.rules.is_empty() => {
                 let at = index(&mut self.chance, self.rules.len());
                 Wish::DisableRule { rule: self.rules.swap_remove(at).0 }
             }
@@ -339,7 +435,10 @@ impl Lane {
             | Wish::RevokeRole { .. }
             | Wish::RemoveFromWhitelist { .. }
             | Wish::ChangeRule { .. }
-            | Wish::DisableRule { .. } => {}
+            | Wish::DisableRule { .. }
+            | Wish::ApprovePatch { .. }
+            | Wish::RevokeApproval { .. }
+            | Wish::IssueEnrolmentToken { .. } => {}
         }
     }
 }
@@ -360,7 +459,7 @@ mod tests {
     fn the_same_seed_gives_the_same_commands_and_no_two_of_them_are_one() {
         let commands = |seed| {
             let (home, _) = partner(seed, 0, operator_id("operator"));
-            let mut lane = Lane::new(seed, 3, home);
+            let mut lane = Lane::new(seed, 3, home, vec![super::patch_id(1)]);
             (0..500).map(|_| lane.step()).map(|step| (step.command_id, step.body)).collect::<Vec<_>>()
         };
         let first = commands(7);

@@ -52,7 +52,7 @@ impl Person {
 }
 
 /// What the system said of a command that it took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Acknowledged {
     /// Where its last event arrived, where the service itself answered.
     pub(crate) pos: Option<i64>,
@@ -60,11 +60,14 @@ pub(crate) struct Acknowledged {
     pub(crate) position: Option<i64>,
     /// Whether it had been carried out before.
     pub(crate) repeated: bool,
+    /// What a service answered beside.
+    pub(crate) answer: Value,
 }
 
 /// What became of one attempt.
-enum Attempt {
-    Taken(Acknowledged),
+pub(crate) enum Attempt<T> {
+    /// It is done.
+    Taken(T),
     /// An error, a time-out, or nothing; with what it was.
     Again(String),
     /// A rule's no, which no command of the plan deserves.
@@ -73,7 +76,7 @@ enum Attempt {
 
 /// The driver's side of the network.
 pub(crate) struct Sender {
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
     auth: InternalAuth,
     issuer: Issuer,
     services: BTreeMap<String, Vec<String>>,
@@ -111,19 +114,22 @@ impl Sender {
         person: &Person,
         step: &Step,
     ) -> Result<Acknowledged, String> {
+        let acknowledged = self.until_taken(|| self.attempt(person, step)).await?;
+        if acknowledged.repeated {
+            self.repeated.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(acknowledged)
+    }
+
+    /// Attempts the same until it is taken; an error is a refusal.
+    pub(crate) async fn until_taken<T, Fut>(&self, mut attempt: impl FnMut() -> Fut) -> Result<T, String>
+    where
+        Fut: Future<Output = Attempt<T>>,
+    {
         let mut pause = PAUSE_MIN;
         loop {
-            let attempt = match step.way {
-                Way::Internal => self.command(person, step).await,
-                Way::GraphQl => self.mutation(person, step).await,
-            };
-            match attempt {
-                Attempt::Taken(acknowledged) => {
-                    if acknowledged.repeated {
-                        self.repeated.fetch_add(1, Ordering::Relaxed);
-                    }
-                    return Ok(acknowledged);
-                }
+            match attempt().await {
+                Attempt::Taken(taken) => return Ok(taken),
                 Attempt::Refused(code) => return Err(code),
                 Attempt::Again(what) => {
                     *lock(&self.failures).entry(what).or_default() += 1;
@@ -134,14 +140,21 @@ impl Sender {
         }
     }
 
+    async fn attempt(&self, person: &Person, step: &Step) -> Attempt<Acknowledged> {
+        match step.way {
+            Way::Internal => self.command(person, step).await,
+            Way::GraphQl => self.mutation(person, step).await,
+        }
+    }
+
     /// One of the processes that run the service, in turn: a standby takes commands as well.
-    fn url(&self, service: Service) -> String {
+    pub(crate) fn url(&self, service: Service) -> String {
         let urls = self.services.get(service.name()).map(Vec::as_slice).unwrap_or_default();
         let turn = usize::try_from(self.turn.fetch_add(1, Ordering::Relaxed)).unwrap_or(0);
         urls.get(turn % urls.len().max(1)).cloned().unwrap_or_default()
     }
 
-    async fn command(&self, person: &Person, step: &Step) -> Attempt {
+    async fn command(&self, person: &Person, step: &Step) -> Attempt<Acknowledged> {
         let Ok(assertion) = self.auth.assertion(&person.caller, step.service, SystemClock.now()) else {
             return Attempt::Refused("the statement about the caller cannot be signed".to_owned());
         };
@@ -163,6 +176,7 @@ impl Sender {
                 pos: answer["written"]["pos"].as_i64(),
                 position: None,
                 repeated: answer["repeated"] == true,
+                answer: answer["answer"].clone(),
             })
         } else if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS {
             Attempt::Refused(answer["code"].to_string())
@@ -171,7 +185,7 @@ impl Sender {
         }
     }
 
-    async fn mutation(&self, person: &Person, step: &Step) -> Attempt {
+    async fn mutation(&self, person: &Person, step: &Step) -> Attempt<Acknowledged> {
         let Some(token) = self.token(&person.subject).await else {
             return Attempt::Again("no token".to_owned());
         };
@@ -214,6 +228,7 @@ impl Sender {
             pos: None,
             position: position.as_i64().or_else(|| position.as_str()?.parse().ok()),
             repeated: payload["repeated"] == true,
+            answer: Value::Null,
         })
     }
 
@@ -234,7 +249,7 @@ impl Sender {
 }
 
 /// No answer, or half of one.
-fn lost(error: &reqwest::Error) -> Attempt {
+pub(crate) fn lost<T>(error: &reqwest::Error) -> Attempt<T> {
     let what = if error.is_timeout() {
         "no answer in time"
     } else if error.is_connect() {

@@ -126,12 +126,13 @@ impl Display for Outcome {
         }
         writeln!(
             f,
-            "{} events stored under load ({:.0}/s), {} commands acknowledged ({} over GraphQL), {} sent twice on \
+            "{} events stored under load ({:.0}/s), {} commands acknowledged ({} over GraphQL, {} scans), {} sent twice on \
              purpose, {} answered as repeated",
             report.load_events,
             self.events_per_second,
             report.commands,
             report.over_graphql,
+            report.scans,
             report.repeated_on_purpose,
             report.answered_as_repeated
         )?;

