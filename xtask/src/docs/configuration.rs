@@ -25,10 +25,9 @@ pub(super) fn page(root: &Path) -> Result<String> {
         let (keys, rest) = texts.as_chunks::<3>();
         ensure!(rest.is_empty(), "the keys in {} are not of name, default and meaning", source.path);
         let shared = source.path.starts_with("shared/");
-        let title = match source.path.split('/').nth(1) {
-            Some(service) if !shared => service,
-            _ => "Shared by all services",
-        };
+        // The program holds the keys of a service that is no crate of its own.
+        let section = keys.first().and_then(|[name, ..]| name.split('.').next());
+        let title = section.filter(|_| !shared).unwrap_or("Shared by all services");
         writeln!(page, "\n## {title}\n\n| key | variable | default | meaning |\n|---|---|---|---|")?;
         for [name, default, meaning] in keys {
             let variable = variable(name);
