@@ -1,10 +1,14 @@
 //! A connection to the broker. Every await has a deadline: the library's recovery is young, ours is to begin anew.
 
-use lapin::{Channel, Connection, ConnectionProperties, options::ConfirmSelectOptions};
-use std::{future::Future, time::Duration};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::FieldTable,
+};
+use std::{future::Future, pin::pin, time::Duration};
 
 /// Longer than a busy broker's answer, shorter than an operator's patience.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The broker did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,12 @@ pub enum BrokerError {
         /// Where it was to go.
         queue: String,
     },
+    /// It takes no messages at all: it is short of memory or disk.
+    #[error("the broker takes no messages at the moment: it is short of memory or disk")]
+    Blocked,
+    /// The connection is gone.
+    #[error("the connection to the broker is gone")]
+    Gone,
 }
 
 /// How to reach the broker.
@@ -85,6 +95,76 @@ impl Broker {
     }
 }
 
+/// A connection for single messages. Consumers have one beside the one they receive on: a broker that is short of
+/// something stops reading from whoever publishes, acknowledgements included.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    connection: Connection,
+    channel: Channel,
+}
+
+impl Publisher {
+    pub(crate) async fn connect(broker: &Broker) -> Result<Self, BrokerError> {
+        let connection = broker.connect().await?;
+        let channel = Broker::confirmed_channel(&connection).await?;
+        Ok(Self { connection, channel })
+    }
+
+    /// Whether it can be used again.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.connection.status().connected() && self.channel.status().connected()
+    }
+
+    /// Puts one message into a queue, and is told that it is there.
+    pub(crate) async fn send(
+        &self,
+        queue: &str,
+        body: &[u8],
+        headers: FieldTable,
+    ) -> Result<(), BrokerError> {
+        if self.connection.status().blocked() {
+            return Err(BrokerError::Blocked);
+        }
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type("application/json".into())
+            .with_headers(headers);
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let mut confirmed = pin!(within("sending a message", async {
+            self.channel.basic_publish("".into(), queue.into(), options, body, properties).await?.await
+        }));
+        let confirmed = loop {
+            match tokio::time::timeout(BLOCKED_LOOK, &mut confirmed).await {
+                Ok(confirmed) => break confirmed?,
+                // It learns of the shortage only by publishing.
+                Err(_elapsed) if self.connection.status().blocked() => return Err(BrokerError::Blocked),
+                Err(_elapsed) => {}
+            }
+        };
+        match confirmed {
+            Confirmation::Ack(None) => Ok(()),
+            Confirmation::Ack(Some(_)) | Confirmation::Nack(_) | Confirmation::NotRequested => {
+                Err(BrokerError::Refused { queue: queue.to_owned() })
+            }
+        }
+    }
+
+    /// Ends it in good order, which is a courtesy.
+    pub(crate) async fn close(self) {
+        hang_up(&self.connection).await;
+    }
+}
+
+/// How often a waiting publisher looks whether the broker takes messages.
+const BLOCKED_LOOK: Duration = Duration::from_millis(200);
+
+/// Ends a connection in good order, which is a courtesy. A blocked one would not even carry the goodbye.
+pub(crate) async fn hang_up(connection: &Connection) {
+    if connection.status().connected() && !connection.status().blocked() {
+        let _ = within("disconnecting", connection.close(200, "done".into())).await;
+    }
+}
+
 /// Waits for one answer of the broker, but not for ever.
 pub(crate) async fn within<T>(
     doing: &'static str,
@@ -94,5 +174,21 @@ pub(crate) async fn within<T>(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(source)) => Err(BrokerError::Amqp { doing, source: Box::new(source) }),
         Err(_elapsed) => Err(BrokerError::Silent { doing }),
+    }
+}
+
+/// The same on a connection that publishes: time in which the broker takes nothing from it does not count.
+pub(crate) async fn within_or_blocked<T>(
+    connection: &Connection,
+    doing: &'static str,
+    answer: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, BrokerError> {
+    let mut answer = pin!(answer);
+    loop {
+        match within(doing, &mut answer).await {
+            Err(BrokerError::Silent { .. })
+                if connection.status().blocked() && connection.status().connected() => {}
+            answered => return answered,
+        }
     }
 }

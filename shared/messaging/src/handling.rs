@@ -1,9 +1,9 @@
-//! What a consumer is, and how one event is taken in exactly once in effect.
+//! What a consumer is and what it may answer.
 
-use eventstore::{Committed, Database, ExecuteError, StoreError, Tx};
-use kernel::{Envelope, Refused, Scope};
+use eventstore::{Committed, ExecuteError, StoreError, Tx};
+use kernel::{Envelope, Refused, Scope, Tenant};
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// A consumer's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,26 @@ impl From<sqlx::Error> for HandlerError {
     }
 }
 
-/// Reacts to events, one at a time and in their order.
+/// Which events a consumer takes in at the same time.
+#[derive(Debug, Clone, Copy)]
+pub enum Concurrency {
+    /// One after the other, in the order of the log.
+    InOrder,
+    /// Events of one key one after the other; events of different keys side by side.
+    PerKey {
+        /// How many at the same time. Each takes a connection to the database.
+        lanes: usize,
+        /// The key: what must stay in order.
+        key: fn(&Envelope) -> Uuid,
+    },
+}
+
+/// Enough on the way to hide the round trip, few enough to hand over quickly.
+const PREFETCH: u16 = 64;
+/// Few: a transaction that appends events holds up the order of everything until it ends.
+const BATCH: usize = 8;
+
+/// Reacts to events, in their order. One process at a time does so under one name; others stand by.
 #[async_trait::async_trait]
 pub trait Consumer: Send + Sync + 'static {
     /// Name of the consumer and its queue: `<service>.<purpose>`.
@@ -44,9 +63,61 @@ pub trait Consumer: Send + Sync + 'static {
     fn informs_commands(&self) -> bool {
         true
     }
+    /// Messages on their way to it. A consumer that only keeps rows takes 256.
+    fn prefetch(&self) -> u16 {
+        PREFETCH
+    }
+    /// Events that share one transaction when so many are there; none waits for others. A consumer that only keeps rows
+    /// takes a hundred.
+    fn batch(&self) -> usize {
+        BATCH
+    }
+    /// Which events it takes in at the same time.
+    fn concurrency(&self) -> Concurrency {
+        Concurrency::InOrder
+    }
     /// Reacts. `tx` is scoped to the event's partner (to the platform for platform facts); everything done in it
     /// commits together with the note that the event was handled.
     async fn handle(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError>;
+    /// Reacts to several events in one transaction. Whoever has a statement for many events writes it here; `tx` is then
+    /// scoped to the platform, unless all of them are one partner's. With any other answer than `Handled`, the
+    /// transaction is rolled back and the events go to `handle`, each in a transaction of its own.
+    async fn handle_batch(&self, tx: &mut Tx, events: &[Envelope]) -> Result<Outcome, HandlerError> {
+        let mut scope = None;
+        for event in events {
+            if scope.replace(event.tenant.partner_id) != Some(event.tenant.partner_id) {
+                narrow(tx, event.tenant).await?;
+            }
+            let outcome = self.handle(tx, event).await?;
+            if outcome != Outcome::Handled {
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::Handled)
+    }
+}
+
+/// The scope in which several events are taken in.
+pub(crate) fn scope_of(events: &[Envelope]) -> Scope {
+    let mut partners = events.iter().map(|event| event.tenant.partner_id);
+    match (partners.next(), events.first()) {
+        (Some(first), Some(event)) if partners.all(|partner| partner == first) => {
+            Scope::partner_of(event.tenant)
+        }
+        _ => Scope::Platform,
+    }
+}
+
+/// Gives the rest of a transaction the scope of another tenant's partner.
+async fn narrow(tx: &mut Tx, tenant: Tenant) -> Result<(), sqlx::Error> {
+    let (role, partner) = match Scope::partner_of(tenant) {
+        Scope::Platform => ("pf_platform", None),
+        Scope::Partner { partner_id } | Scope::Customer { partner_id, .. } => {
+            ("pf_partner", Some(partner_id.0))
+        }
+    };
+    sqlx::query("select es.set_scope($1, $2, null)").bind(role).bind(partner).execute(&mut **tx).await?;
+    Ok(())
 }
 
 /// A reaction's command: a rule's "no" is an answer like any other and is not tried again.
@@ -61,94 +132,6 @@ pub fn settled<R: Refused>(
         }
         Err(ExecuteError::Store(error)) => Err(error.into()),
     }
-}
-
-/// What became of an event.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Taken {
-    Done,
-    RetryAfter(Duration, String),
-    Park(String),
-    /// The process is to end; the event stays with the broker.
-    Stopped,
-}
-
-/// The longest pause, in milliseconds, when other writers come first.
-const CONFLICT_PAUSE_MAX: u64 = 500;
-/// Wait after an unexpected failure; the broker holds the event meanwhile.
-const FAILURE_DELAY: Duration = Duration::from_secs(1);
-
-/// Takes one event in; waits in place as long as the database is out of reach, so that the order stays.
-pub(crate) async fn take(
-    database: &Database,
-    consumer: &dyn Consumer,
-    event: &Envelope,
-    stop: &CancellationToken,
-) -> Taken {
-    let mut conflicts: u32 = 0;
-    let mut outage_pause = Duration::from_millis(100);
-    loop {
-        let error = match try_once(database, consumer, event).await {
-            Ok(Outcome::Handled) => return Taken::Done,
-            Ok(Outcome::RetryAfter(delay)) => {
-                return Taken::RetryAfter(delay, "asked for another attempt".to_owned());
-            }
-            Ok(Outcome::Park(reason)) => return Taken::Park(reason),
-            Err(error) => error,
-        };
-        let pause = match &error {
-            HandlerError::Store(store) if store.is_outage() => {
-                tracing::warn!(consumer = consumer.name(), error = %chain(&error), "waiting for the database");
-                outage_pause = (outage_pause * 2).min(Duration::from_secs(2));
-                outage_pause
-            }
-            // In place: an event that is set aside is overtaken by later ones, such as the revocation of its approval.
-            HandlerError::Store(store) if store.is_busy() => {
-                conflicts += 1;
-                Duration::from_millis((u64::from(conflicts) * 5).min(CONFLICT_PAUSE_MAX))
-            }
-            HandlerError::Malformed(malformed) => return Taken::Park(malformed.to_string()),
-            HandlerError::Store(_) => return Taken::RetryAfter(FAILURE_DELAY, chain(&error)),
-        };
-        tokio::select! {
-            () = stop.cancelled() => return Taken::Stopped,
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
-}
-
-async fn try_once(
-    database: &Database,
-    consumer: &dyn Consumer,
-    event: &Envelope,
-) -> Result<Outcome, HandlerError> {
-    let mut tx = database.begin(&Scope::partner_of(event.tenant)).await?;
-    let new = sqlx::query("insert into es.inbox (consumer, event_id) values ($1, $2) on conflict do nothing")
-        .bind(consumer.name())
-        .bind(event.event_id.0)
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-    if new == 0 {
-        metrics::counter!("messaging_duplicates_total", "consumer" => consumer.name()).increment(1);
-        return Ok(Outcome::Handled);
-    }
-    let outcome = consumer.handle(&mut tx, event).await?;
-    if outcome == Outcome::Handled {
-        sqlx::query("update es.consumer set seq = $2, updated_at = now() where name = $1 and seq < $2")
-            .bind(consumer.name())
-            .bind(event.seq.0)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("delete from es.postponed where consumer = $1 and event_id = $2")
-            .bind(consumer.name())
-            .bind(event.event_id.0)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        metrics::counter!("messaging_handled_total", "consumer" => consumer.name()).increment(1);
-    }
-    Ok(outcome)
 }
 
 /// An error with all of its causes, for a log line.

@@ -1,23 +1,46 @@
 //! Publishes the log in its order. One leader at a time; the cursor moves after the broker's confirms.
+//!
+//! ```text
+//! log ──page──▶ publish ──▶ window of unconfirmed messages ──confirms, in order──▶ cursor
+//! ```
+//! The three go on at the same time: the next page is read and published while confirms for the last one arrive.
 
-use crate::{Broker, BrokerError, broker::within, handling::chain, topology};
-use eventstore::{Database, Log, StoreError};
-use kernel::{Envelope, Position, Scope};
-use lapin::{
-    BasicProperties, Channel, Confirmation,
-    options::BasicPublishOptions,
-    types::{AMQPValue, FieldTable},
+mod cursor;
+mod window;
+
+use crate::{
+    Broker, BrokerError,
+    broker::{DEADLINE, hang_up, within_or_blocked},
+    handling::chain,
+    topology,
 };
-use std::{collections::HashSet, time::Duration};
+use cursor::Cursor;
+use eventstore::{Database, Leadership, Log, StoreError};
+use kernel::{Envelope, Position};
+use lapin::{Channel, Connection};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use window::Window;
 
-/// Publications that wait for their confirms at once; one by one would be twenty times slower.
-const CONFIRM_WINDOW: i64 = 256;
+/// Events read at a time.
+const PAGE: i64 = 500;
+/// The next page is read when fewer messages than this wait for their confirms; so there are a thousand at the most.
+/// One by one would be twenty times slower.
+const WINDOW: usize = 500;
+/// Pauses when there is nothing to publish: short after work, longer in quiet times.
 const PAUSE_MIN: Duration = Duration::from_millis(2);
-const PAUSE_MAX: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_millis(20);
+/// How often the connection, the leadership and the lag are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a relay that stands by asks whether it may lead.
+const STANDBY_PAUSE: Duration = Duration::from_millis(250);
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
-/// The name of this relay's cursor.
-const NAME: &str = "amqp";
+/// How long a stop waits for confirms of what is published already; what is not confirmed is published again.
+const DRAIN_LIMIT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, thiserror::Error)]
 enum Lost {
@@ -25,6 +48,8 @@ enum Lost {
     Broker(#[from] BrokerError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("another relay has moved the cursor")]
+    Overtaken,
 }
 
 /// The relay.
@@ -40,133 +65,167 @@ impl Relay {
         Self { database, broker }
     }
 
-    /// Publishes until `stop`; begins anew after a loss of either side.
+    /// Publishes until `stop`, as leader or waiting to lead; begins anew after a loss of either side.
     pub async fn run(&self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            match self.session(&stop).await {
-                Ok(()) => break,
+            let wait = match self.turn(&stop).await {
+                Ok(true) => RECONNECT_PAUSE,
+                Ok(false) => STANDBY_PAUSE,
                 Err(lost) => {
                     tracing::warn!(error = %chain(&lost), "the relay lost a connection and will try again");
+                    RECONNECT_PAUSE
                 }
-            }
-            pause(&stop, RECONNECT_PAUSE).await;
+            };
+            pause(&stop, wait).await;
         }
     }
 
-    async fn session(&self, stop: &CancellationToken) -> Result<(), Lost> {
+    /// Publishes if no other relay does; false if one does.
+    async fn turn(&self, stop: &CancellationToken) -> Result<bool, Lost> {
+        // First of all: while the database is away, the broker is left in peace.
+        let Some(leadership) = Leadership::seek(&self.database, "relay").await? else { return Ok(false) };
+        let cursor = Cursor::read(self.database.clone()).await?;
         let connection = self.broker.connect().await?;
-        let channel = Broker::confirmed_channel(&connection).await?;
-        let log = Log::new(self.database.clone());
-        let mut declared = HashSet::new();
+        let session = Session::open(self, leadership, cursor, &connection).await?;
+        tracing::info!("this process publishes the events");
+        let ended = session.run(stop).await;
+        metrics::gauge!("messaging_relay_blocked").set(0.0);
+        hang_up(&connection).await;
+        ended.map(|()| true)
+    }
+}
+
+/// One connection's time of the relay.
+struct Session<'a> {
+    log: Log,
+    leadership: Leadership,
+    connection: &'a Connection,
+    channel: Channel,
+    cursor: Cursor,
+    window: Window,
+    /// The last position of each event type that was published.
+    types: HashMap<String, i64>,
+    /// How far was published.
+    published: Position,
+    declared: HashSet<String>,
+    /// When the broker last gave a sign of life, or could not because it takes no messages.
+    alive: Instant,
+    blocked: bool,
+}
+
+impl<'a> Session<'a> {
+    async fn open(
+        relay: &Relay,
+        leadership: Leadership,
+        mut cursor: Cursor,
+        connection: &'a Connection,
+    ) -> Result<Self, Lost> {
+        Ok(Self {
+            log: Log::new(relay.database.clone()),
+            leadership,
+            connection,
+            channel: Broker::confirmed_channel(connection).await?,
+            types: cursor.types().await?,
+            published: cursor.at(),
+            cursor,
+            window: Window::default(),
+            declared: HashSet::new(),
+            alive: Instant::now(),
+            blocked: false,
+        })
+    }
+
+    async fn run(mut self, stop: &CancellationToken) -> Result<(), Lost> {
         let mut quiet = PAUSE_MIN;
-        tracing::info!("the relay is ready");
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reading = Box::pin(read(self.log.clone(), self.published, Duration::ZERO));
         while !stop.is_cancelled() {
-            let published = self.page(&log, &channel, &mut declared).await?;
-            if published > 0 {
-                quiet = PAUSE_MIN;
-                continue;
-            }
-            if !connection.status().connected() {
-                return Err(Lost::Broker(BrokerError::Silent { doing: "publishing" }));
-            }
-            pause(stop, quiet).await;
-            quiet = (quiet * 2).min(PAUSE_MAX);
-        }
-        Ok(())
-    }
-
-    /// Publishes one page. A second relay publishing the same page at the same time only makes duplicates, which every
-    /// inbox stops.
-    async fn page(
-        &self,
-        log: &Log,
-        channel: &Channel,
-        declared: &mut HashSet<String>,
-    ) -> Result<usize, Lost> {
-        let cursor = self.cursor().await?;
-        let events = log.page(cursor, CONFIRM_WINDOW).await?;
-        let Some(last) = events.last() else { return Ok(0) };
-        let mut confirms = Vec::with_capacity(events.len());
-        for event in &events {
-            let exchange = topology::exchange(&event.event_type);
-            if !declared.contains(&exchange) {
-                topology::declare_exchange(channel, &event.event_type).await?;
-                declared.insert(exchange.clone());
-            }
-            confirms.push(publish(channel, &exchange, event).await?);
-        }
-        for confirm in confirms {
-            match within("waiting for a confirm", confirm).await? {
-                Confirmation::Ack(None) => {}
-                // Nobody wants it yet; a consumer that comes later reads it from the log.
-                Confirmation::Ack(Some(_)) => metrics::counter!("messaging_unrouted_total").increment(1),
-                Confirmation::Nack(_) | Confirmation::NotRequested => {
-                    return Err(Lost::Broker(BrokerError::Refused { queue: "an exchange".to_owned() }));
+            tokio::select! {
+                () = stop.cancelled() => {}
+                confirmed = self.window.next(), if !self.window.is_empty() => {
+                    self.window.confirmed(confirmed)?;
+                    self.alive = Instant::now();
                 }
+                page = &mut reading, if self.window.len() < WINDOW => {
+                    let events = page?;
+                    quiet = if events.is_empty() { (quiet * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
+                    let wait = if events.is_empty() { quiet } else { Duration::ZERO };
+                    self.publish(events).await?;
+                    reading.set(read(self.log.clone(), self.published, wait));
+                }
+                moved = self.cursor.moved(), if self.cursor.is_moving() => moved?,
+                _ = look.tick() => self.look().await?,
             }
+            self.cursor.follow(&mut self.window);
         }
-        self.advance(cursor, last.seq).await?;
-        metrics::counter!("messaging_relayed_total").increment(events.len() as u64);
-        metrics::counter!("messaging_relay_position").absolute(u64::try_from(last.seq.0).unwrap_or(0));
-        Ok(events.len())
+        self.drain().await
     }
 
-    async fn cursor(&self) -> Result<Position, StoreError> {
-        let mut tx = self.database.begin(&Scope::Platform).await?;
-        let seq: i64 = sqlx::query_scalar("select seq from es.relay where name = $1")
-            .bind(NAME)
-            .fetch_one(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(Position(seq))
-    }
-
-    async fn advance(&self, from: Position, to: Position) -> Result<(), StoreError> {
-        let mut tx = self.database.begin(&Scope::Platform).await?;
-        sqlx::query("update es.relay set seq = $3 where name = $1 and seq = $2")
-            .bind(NAME)
-            .bind(from.0)
-            .bind(to.0)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
+    /// Publishes without waiting for confirms.
+    async fn publish(&mut self, events: Vec<Envelope>) -> Result<(), Lost> {
+        for event in events {
+            let exchange = topology::exchange(&event.event_type);
+            if !self.declared.contains(&exchange) {
+                let declaring = topology::declare_exchange(&self.channel, &exchange);
+                within_or_blocked(self.connection, "declaring an exchange", declaring).await?;
+                self.declared.insert(exchange.clone());
+            }
+            let previous = self.types.insert(event.event_type.clone(), event.seq.0);
+            self.published = event.seq;
+            self.window.publish(&self.channel, exchange, event, previous)?;
+        }
         Ok(())
     }
+
+    /// Looks after the connection, the leadership and the lag.
+    async fn look(&mut self) -> Result<(), Lost> {
+        if !self.connection.status().connected() || !self.channel.status().connected() {
+            return Err(Lost::Broker(BrokerError::Gone));
+        }
+        let blocked = self.connection.status().blocked();
+        if blocked != self.blocked {
+            self.blocked = blocked;
+            metrics::gauge!("messaging_relay_blocked").set(f64::from(u8::from(blocked)));
+            if blocked {
+                tracing::warn!(
+                    "the broker takes no messages: it is short of memory or disk; the relay waits"
+                );
+            } else {
+                tracing::info!("the broker takes messages again");
+            }
+        }
+        if blocked || self.window.is_empty() {
+            self.alive = Instant::now();
+        }
+        if self.alive.elapsed() > DEADLINE {
+            return Err(Lost::Broker(BrokerError::Silent { doing: "waiting for a confirm" }));
+        }
+        self.leadership.confirm().await?;
+        self.cursor.report().await?;
+        Ok(())
+    }
+
+    /// Waits for the confirms of what is published and writes down how far that is.
+    async fn drain(mut self) -> Result<(), Lost> {
+        let drained = tokio::time::timeout(DRAIN_LIMIT, async {
+            while !self.window.is_empty() || self.cursor.is_moving() {
+                tokio::select! {
+                    confirmed = self.window.next(), if !self.window.is_empty() => self.window.confirmed(confirmed)?,
+                    moved = self.cursor.moved(), if self.cursor.is_moving() => moved?,
+                }
+                self.cursor.follow(&mut self.window);
+            }
+            Ok::<_, Lost>(())
+        });
+        // What is not confirmed by then is published again by the next leader.
+        drained.await.unwrap_or(Ok(()))
+    }
 }
 
-async fn publish(
-    channel: &Channel,
-    exchange: &str,
-    event: &Envelope,
-) -> Result<impl Future<Output = Result<Confirmation, lapin::Error>> + use<>, Lost> {
-    let body = serde_json::to_vec(event)
-        .map_err(|error| StoreError::Corrupt { what: format!("an event is not JSON: {error}") })?;
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let key = topology::routing_key(event);
-    Ok(within(
-        "publishing",
-        channel.basic_publish(exchange.into(), key.as_str().into(), options, &body, properties(event)),
-    )
-    .await?)
-}
-
-fn properties(event: &Envelope) -> BasicProperties {
-    let text = |value: String| AMQPValue::LongString(value.into());
-    let mut headers = FieldTable::default();
-    headers.insert("seq".into(), AMQPValue::LongLongInt(event.seq.0));
-    headers.insert("partner-id".into(), text(event.tenant.partner_id.to_string()));
-    if let Some(customer_id) = event.tenant.customer_id {
-        headers.insert("customer-id".into(), text(customer_id.to_string()));
-    }
-    if let Some(traceparent) = &event.traceparent {
-        headers.insert("traceparent".into(), text(traceparent.clone()));
-    }
-    BasicProperties::default()
-        .with_delivery_mode(2)
-        .with_content_type("application/json".into())
-        .with_message_id(event.event_id.to_string().as_str().into())
-        .with_type(event.event_type.as_str().into())
-        .with_headers(headers)
+async fn read(log: Log, after: Position, wait: Duration) -> Result<Vec<Envelope>, StoreError> {
+    tokio::time::sleep(wait).await;
+    log.page(after, PAGE).await
 }
 
 async fn pause(stop: &CancellationToken, duration: Duration) {

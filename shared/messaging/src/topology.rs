@@ -1,9 +1,10 @@
 //! Names of exchanges and queues, and how they are declared.
 
 use crate::{BrokerError, broker::within};
+use eventstore::StoreError;
 use kernel::Envelope;
 use lapin::{
-    Channel, ExchangeKind,
+    BasicProperties, Channel, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -27,14 +28,49 @@ pub(crate) fn routing_key(event: &Envelope) -> String {
     format!("{aggregate}.{}.{}", name(&event.event_type), event.tenant.partner_id)
 }
 
-/// The queue of messages that nobody could handle.
+/// Carries the position of the event before this one of the same type, where the relay knows it: whoever has not seen
+/// that one has lost it.
+pub(crate) const PREVIOUS: &str = "previous";
+
+/// What a message carries beside its body.
+pub(crate) fn properties(event: &Envelope, previous: Option<i64>) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    headers.insert("seq".into(), AMQPValue::LongLongInt(event.seq.0));
+    if let Some(previous) = previous {
+        headers.insert(PREVIOUS.into(), AMQPValue::LongLongInt(previous));
+    }
+    headers.insert("partner-id".into(), text(&event.tenant.partner_id.to_string()));
+    if let Some(customer_id) = event.tenant.customer_id {
+        headers.insert("customer-id".into(), text(&customer_id.to_string()));
+    }
+    if let Some(traceparent) = &event.traceparent {
+        headers.insert("traceparent".into(), text(traceparent));
+    }
+    BasicProperties::default()
+        .with_delivery_mode(2)
+        .with_content_type("application/json".into())
+        .with_message_id(event.event_id.to_string().as_str().into())
+        .with_type(event.event_type.as_str().into())
+        .with_headers(headers)
+}
+
+/// A message's body: the event itself.
+pub(crate) fn body(event: &Envelope) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(event)
+        .map_err(|error| StoreError::Corrupt { what: format!("an event is not JSON: {error}") })
+}
+
+/// The queue of messages that the broker could not deliver; the consumer takes them from there into `es.parked`.
 pub(crate) fn parking(queue: &str) -> String {
     format!("{queue}.parked")
 }
 
 /// The queue in which a message waits before its next attempt.
-pub(crate) fn retry(queue: &str, step: Duration) -> String {
-    format!("{queue}.retry.{}s", step.as_secs())
+///
+/// Until 0.1 these were called `<queue>.retry.<n>s` and could lose a message on its way back. A queue's arguments cannot
+/// change, so the safe ones have another name; what still waits in the old ones comes back from them.
+pub(crate) fn delay(queue: &str, step: Duration) -> String {
+    format!("{queue}.delay.{}s", step.as_secs())
 }
 
 fn service(event_type: &str) -> &str {
@@ -50,24 +86,13 @@ pub(crate) fn covers(interest: &str, event_type: &str) -> bool {
     interest == event_type || (name(interest) == "*" && service(interest) == service(event_type))
 }
 
-/// Declares the exchange that an event type is published on.
-pub(crate) async fn declare_exchange(channel: &Channel, event_type: &str) -> Result<String, BrokerError> {
-    let exchange = exchange(event_type);
+/// Declares an exchange that events are published on.
+pub(crate) async fn declare_exchange(channel: &Channel, exchange: &str) -> Result<(), lapin::Error> {
     let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    within(
-        "declaring an exchange",
-        channel.exchange_declare(
-            exchange.as_str().into(),
-            ExchangeKind::Topic,
-            options,
-            FieldTable::default(),
-        ),
-    )
-    .await?;
-    Ok(exchange)
+    channel.exchange_declare(exchange.into(), ExchangeKind::Topic, options, FieldTable::default()).await
 }
 
-/// Declares a consumer's queue with its bindings, its retry queues and its parking queue.
+/// Declares a consumer's queue with its bindings, its delay queues and its parking queue.
 pub(crate) async fn declare_consumer(
     channel: &Channel,
     queue: &str,
@@ -88,10 +113,15 @@ pub(crate) async fn declare_consumer(
         // Through the default exchange: back to this consumer only.
         waiting.insert("x-dead-letter-exchange".into(), text(""));
         waiting.insert("x-dead-letter-routing-key".into(), text(queue));
-        declare(channel, &retry(queue, step), waiting).await?;
+        // It stays here until the consumer's queue has confirmed it; the broker allows that only to a queue that would
+        // rather refuse a message than drop one.
+        waiting.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+        waiting.insert("x-overflow".into(), text("reject-publish"));
+        declare(channel, &delay(queue, step), waiting).await?;
     }
     for interest in interests {
-        let exchange = declare_exchange(channel, interest).await?;
+        let exchange = exchange(interest);
+        within("declaring an exchange", declare_exchange(channel, &exchange)).await?;
         let key = match name(interest) {
             "*" => "#".to_owned(),
             event => format!("*.{event}.*"),
