@@ -4,6 +4,8 @@ mod commands;
 mod reading;
 mod trail;
 
+pub use trail::Trail;
+
 use contracts::Service;
 use foundation::Foundation;
 use kernel::Position;
@@ -18,7 +20,7 @@ pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<S
     foundation.background("trail", async move {
         // How far it is stands beside the rows, where a reader sees both at once.
         let position = watch::Sender::new(Position::default());
-        eventstore::follow(database, &trail::Trail, position, stop).await;
+        eventstore::follow(database, &Trail, position, stop).await;
     });
     let server = foundation.server().configure({
         let foundation = foundation.clone();

@@ -12,11 +12,15 @@ pub(crate) const NAME: &str = "auditing.trail";
 /// Characters of an id at the most. Some are texts that a caller chose, and an index entry must stay small.
 pub(crate) const ID_MAX: usize = 200;
 
+/// Between the subjects of a record on their way into the database: no id holds a control character.
+const SEPARATOR: &str = "\u{1f}";
+
 /// RFC 6962, 2.1: what comes before a leaf.
 const LEAF_PREFIX: [u8; 1] = [0];
 
 /// The audit trail.
-pub(crate) struct Trail;
+#[derive(Debug, Clone, Copy)]
+pub struct Trail;
 
 #[async_trait::async_trait]
 impl Projection for Trail {
@@ -33,29 +37,46 @@ impl Projection for Trail {
     }
 
     async fn apply(&self, tx: &mut Tx, event: &Envelope) -> Result<(), StoreError> {
-        let envelope = canonical(event)?;
+        self.apply_page(tx, std::slice::from_ref(event)).await
+    }
+
+    async fn apply_page(&self, tx: &mut Tx, events: &[Envelope]) -> Result<(), StoreError> {
+        let envelopes = events.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
+        // Arrays of arrays have one length in PostgreSQL: each list of subjects travels as one text.
         sqlx::query(
             "insert into record (seq, event_id, event_type, partner_id, customer_id, occurred_at, recorded_at,
                                  actor_kind, actor_id, correlation_id, subject_ids, envelope, leaf)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             select e.seq, e.event_id, e.event_type, e.partner_id, e.customer_id, e.occurred_at, e.recorded_at,
+                    e.actor_kind, e.actor_id, e.correlation_id, string_to_array(e.subjects, $14),
+                    e.envelope, e.leaf
+               from unnest($1::bigint[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::timestamptz[],
+                           $7::timestamptz[], $8::text[], $9::text[], $10::uuid[], $11::text[], $12::bytea[],
+                           $13::bytea[])
+                    as e (seq, event_id, event_type, partner_id, customer_id, occurred_at, recorded_at, actor_kind,
+                          actor_id, correlation_id, subjects, envelope, leaf)",
         )
-        .bind(event.seq.0)
-        .bind(event.event_id.0)
-        .bind(&event.event_type)
-        .bind(event.tenant.partner_id.0)
-        .bind(event.tenant.customer_id.map(|id| id.0))
-        .bind(event.occurred_at)
-        .bind(event.recorded_at)
-        .bind(actor_kind(event.actor.kind))
-        .bind(&event.actor.id)
-        .bind(event.correlation_id.0)
-        .bind(subjects(&event.payload))
-        .bind(&envelope)
-        .bind(leaf(&envelope))
+        .bind(column(events, |event| event.seq.0))
+        .bind(column(events, |event| event.event_id.0))
+        .bind(column(events, |event| event.event_type.as_str()))
+        .bind(column(events, |event| event.tenant.partner_id.0))
+        .bind(column(events, |event| event.tenant.customer_id.map(|id| id.0)))
+        .bind(column(events, |event| event.occurred_at))
+        .bind(column(events, |event| event.recorded_at))
+        .bind(column(events, |event| actor_kind(event.actor.kind)))
+        .bind(column(events, |event| event.actor.id.as_str()))
+        .bind(column(events, |event| event.correlation_id.0))
+        .bind(column(events, |event| subjects(&event.payload).join(SEPARATOR)))
+        .bind(column(&envelopes, Vec::as_slice))
+        .bind(column(&envelopes, |envelope| leaf(envelope)))
+        .bind(SEPARATOR)
         .execute(&mut **tx)
         .await?;
         Ok(())
     }
+}
+
+fn column<'a, T, C>(rows: &'a [T], of: impl Fn(&'a T) -> C) -> Vec<C> {
+    rows.iter().map(of).collect()
 }
 
 /// The bytes that the leaf covers.

@@ -8,6 +8,7 @@
 mod backbone;
 mod events;
 mod serve;
+mod views;
 
 use clap::{Parser, Subcommand};
 use runtime::{Settings, telemetry};
@@ -49,6 +50,11 @@ enum Command {
     ///
     /// Signs in as the services do. Say whose events: --partner ID, --partner ID --customer ID, or --all-tenants.
     Events(events::Arguments),
+    /// Look at the read models, compare them with the log, and build them anew without downtime.
+    ///
+    /// Reads as the services do. Tables are made and dropped by their owner, who signs in with database.migration_url (or
+    /// database.url).
+    Views(views::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +83,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Migrate => migrate(&settings).await,
             Command::Settings => Ok(()),
             Command::Events(arguments) => events::run(&settings, arguments).await,
+            Command::Views(arguments) => views::run(&settings, arguments).await,
         }
     })
 }

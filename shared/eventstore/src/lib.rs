@@ -29,8 +29,8 @@ pub use partitions::{PARTITION_WIDTH, Partition, ensure_partitions, partitions};
 pub use privacy::{Keyring, Privacy, PrivacyError};
 pub use reading::{EventFilter, Order, Reader};
 pub use rebuild::{
-    Checked, ColumnDifference, Difference, DifferenceKind, Progress, RebuildError, RebuildOptions, Rebuilt, Stage,
-    TableChecked, Told, check, rebuild,
+    Checked, ColumnDifference, Difference, DifferenceKind, Overview, Progress, RebuildError, RebuildOptions,
+    Rebuilt, Stage, TableChecked, Told, check, discard, overview, rebuild,
 };
 pub use sequencer::Sequencer;
 pub use store::{Committed, Store, Target};

@@ -9,9 +9,11 @@
 
 mod compare;
 mod fold;
+mod overview;
 mod owner;
 
 pub use compare::{ColumnDifference, Difference, DifferenceKind, TableChecked};
+pub use overview::{Overview, overview};
 
 use crate::{Database, FollowError, Projection, StoreError, follower::Place};
 use fold::Fold;
@@ -83,6 +85,14 @@ pub struct Rebuilt {
     pub took: Duration,
     /// The position at which the new one took the place of the old one.
     pub position: Position,
+}
+
+impl Rebuilt {
+    /// How fast the log was folded.
+    #[expect(clippy::cast_precision_loss, reason = "a rate; below 2^53 nothing is lost")]
+    pub fn events_per_second(&self) -> f64 {
+        self.events as f64 / self.folding.as_secs_f64().max(f64::EPSILON)
+    }
 }
 
 /// Why a projection was not rebuilt, or not checked.
@@ -240,7 +250,22 @@ pub async fn check(
     let discarded = owner.discard(&fresh.schema, &fresh.cursor).await;
     owner.sign_out().await;
     let checked = checked?;
-    discarded.map(|()| checked)
+    discarded.map(|_was_there| checked)
+}
+
+/// Drops what interrupted rebuilds and checks of `projection` left behind, and tables that were kept; answers with the
+/// schemas that were there.
+pub async fn discard(owner_url: &str, projection: &dyn Projection) -> Result<Vec<String>, RebuildError> {
+    let mut owner = Owner::sign_in(owner_url, projection).await?;
+    let mut dropped = Vec::new();
+    for what in ["next", "check", "old"] {
+        let beside = Beside::of(projection, what);
+        if owner.discard(&beside.schema, &beside.cursor).await? {
+            dropped.push(beside.schema);
+        }
+    }
+    owner.sign_out().await;
+    Ok(dropped)
 }
 
 /// A second copy of a projection.

@@ -235,14 +235,18 @@ impl Owner {
         Ok(())
     }
 
-    /// Removes what was built beside the live one.
-    pub(super) async fn discard(&mut self, schema: &str, cursor: &str) -> Result<(), RebuildError> {
+    /// Removes what was built beside the live one; whether there was something.
+    pub(super) async fn discard(&mut self, schema: &str, cursor: &str) -> Result<bool, RebuildError> {
+        let there: bool = sqlx::query_scalar("select exists (select from pg_namespace where nspname = $1)")
+            .bind(schema)
+            .fetch_one(&mut self.connection)
+            .await?;
         self.drop_schema(schema).await?;
         sqlx::query("delete from es.follower where name = $1")
             .bind(cursor)
             .execute(&mut self.connection)
             .await?;
-        Ok(())
+        Ok(there)
     }
 
     /// Ends the session in good order; the server ends it anyway.
