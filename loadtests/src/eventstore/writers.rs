@@ -56,9 +56,9 @@ impl Writer for Append {
         let schemas = vec![1_i16; events.len()];
         let payloads: Vec<&[u8]> = events.iter().map(|event| event.payload.as_slice()).collect();
         let status: String = sqlx::query_scalar(
-            "select status from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            "select status from es.append_partner($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         )
-        .bind("pf_partner")
+        .bind(true)
         .bind(first.partner_id)
         .bind(None::<Uuid>)
         .bind(stream_id.0)
@@ -67,13 +67,13 @@ impl Writer for Append {
         .bind(first.partner_id)
         .bind(first.customer_id)
         .bind(first.command_id)
+        .bind(first.correlation_id)
         .bind(None::<chrono::DateTime<chrono::Utc>>)
         .bind(&first.meta)
         .bind(ids)
         .bind(types)
         .bind(schemas)
         .bind(payloads)
-        .bind(first.correlation_id)
         .fetch_one(&mut self.connection)
         .await?;
         if status != "ok" {

@@ -136,7 +136,8 @@ async fn keep_whitelist_entry(
     pattern: &wish::WhitelistPattern,
 ) -> Result<(), ApiError> {
     let stream_id = whitelist_stream(customer_id);
-    let entries = case.foundation.store.load_in::<Whitelist>(&mut case.tx, stream_id).await;
+    let entries =
+        case.foundation.store.load_in::<Whitelist>(&mut case.tx, &case.context.caller.scope, stream_id).await;
     let listed = entries.map_err(store_failed)?.contains(pattern);
     facts::keep_whitelist_entry(&mut case.tx, case.tenant, pattern, listed).await.map_err(store_failed)
 }
@@ -186,7 +187,11 @@ async fn disable_rule(
 
 /// Notes the rule as its stream tells it: a repeated command must not bring an older version back.
 async fn keep_rule(case: &mut UseCase<'_>, rule_id: RuleId) -> Result<(), ApiError> {
-    let state = case.foundation.store.load_in::<Rule>(&mut case.tx, StreamId(rule_id.0)).await;
+    let state = case
+        .foundation
+        .store
+        .load_in::<Rule>(&mut case.tx, &case.context.caller.scope, StreamId(rule_id.0))
+        .await;
     match state.map_err(store_failed)? {
         rule::State::Known { version, conditions, enabled } => {
             facts::keep_rule(&mut case.tx, case.tenant, rule_id, version, &conditions, enabled)

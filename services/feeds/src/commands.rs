@@ -36,7 +36,7 @@ async fn register_feed(
     let store = &feeds.foundation.store;
     let mut tx = feeds.foundation.database.begin(&Scope::Platform).await.map_err(store_failed)?;
     let committed = store.execute_in::<Feed>(&mut tx, target, register).await.map_err(failed)?;
-    let state = store.load_in::<Feed>(&mut tx, target.stream_id).await.map_err(store_failed)?;
+    let state = store.load_in::<Feed>(&mut tx, target.scope, target.stream_id).await.map_err(store_failed)?;
     syncs::remember_feed(&mut tx, feed_id, &state, committed.pos).await.map_err(store_failed)?;
     tx.commit().await.map_err(|error| store_failed(error.into()))?;
     Ok(accepted(feed_id, committed))

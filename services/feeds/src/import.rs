@@ -187,7 +187,7 @@ impl Import<'_> {
         tx: &mut Tx,
         patch_id: PatchId,
     ) -> Result<Option<PatchFacts>, SyncError> {
-        match self.store.load_in::<Patch>(tx, StreamId(patch_id.0)).await? {
+        match self.store.load_in::<Patch>(tx, &Scope::Platform, StreamId(patch_id.0)).await? {
             PatchState::Published { facts } | PatchState::Superseded { facts, .. } => Ok(Some(*facts)),
             PatchState::Unknown | PatchState::Withdrawn => Ok(None),
         }

@@ -170,7 +170,11 @@ async fn forget_user(
     let tenant = lookup::tenant_of_user(&mut tx, user_id).await?;
     context.caller.require(Permission::ManageUsers, tenant.customer_id)?;
     // Every role goes with the person: nobody takes away what they could not give.
-    let user = foundation.store.load_in::<User>(&mut tx, StreamId(user_id.0)).await.map_err(store_failed)?;
+    let user = foundation
+        .store
+        .load_in::<User>(&mut tx, &context.caller.scope, StreamId(user_id.0))
+        .await
+        .map_err(store_failed)?;
     user.grants().try_for_each(|grant| may_give(&context, grant))?;
     let forget = user::Command::Forget { user_id };
     let committed =

@@ -1,6 +1,10 @@
-//! One statement that appends a batch to one stream.
+//! One statement that appends a batch to one stream: at the version that was read, or at whatever version it is.
 
-use crate::{PrivacyError, StoreError, database::scope_parameters, privacy::ClearPayload};
+use crate::{
+    PrivacyError, StoreError,
+    database::{per_role, scope_parameters},
+    privacy::ClearPayload,
+};
 use chrono::{DateTime, Utc};
 use kernel::{Cause, EventData, Scope, StreamId, Tenant, canonical_json};
 use sqlx::PgExecutor;
@@ -40,7 +44,8 @@ impl NewEvent {
 pub(crate) struct Batch<'a> {
     pub(crate) stream_id: StreamId,
     pub(crate) stream: &'static str,
-    pub(crate) expected: i64,
+    /// The version that was read; none to append at whatever version it is, once for the command.
+    pub(crate) expected: Option<i64>,
     pub(crate) tenant: Tenant,
     pub(crate) cause: &'a Cause,
     pub(crate) occurred_at: Option<DateTime<Utc>>,
@@ -51,6 +56,11 @@ pub(crate) struct Batch<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Appended {
     Written {
+        version: i64,
+        pos: i64,
+    },
+    /// The same command was there before; this is what it wrote then.
+    Repeated {
         version: i64,
         pos: i64,
     },
@@ -68,10 +78,11 @@ struct AppendedRow {
     pos: Option<i64>,
 }
 
-/// Appends; `scope` is none inside a transaction that has one already.
+/// Appends; `begin` says that the statement is a transaction of its own, which has no scope yet.
 pub(crate) async fn append(
     executor: impl PgExecutor<'_>,
-    scope: Option<&Scope>,
+    scope: &Scope,
+    begin: bool,
     batch: &Batch<'_>,
 ) -> Result<Appended, StoreError> {
     if batch.events.len() > BATCH_MAX {
@@ -80,48 +91,58 @@ pub(crate) async fn append(
     if let Some(clear) = batch.events.iter().find(|event| event.is_clear()) {
         return Err(PrivacyError::NotSealed { event_type: clear.event_type }.into());
     }
-    let (role, scope_partner, scope_customer) = match scope.map(scope_parameters) {
-        Some((role, partner, customer)) => (Some(role), partner, customer),
-        None => (None, None, None),
-    };
+    let (_, scope_partner, scope_customer) = scope_parameters(scope);
     let ids: Vec<Uuid> = batch.events.iter().map(|_| new_event_id()).collect();
     let types: Vec<&str> = batch.events.iter().map(|event| event.event_type).collect();
     let schemas: Vec<i16> = batch.events.iter().map(|event| event.schema_version).collect();
     let payloads: Vec<&[u8]> = batch.events.iter().map(|event| event.payload.as_slice()).collect();
-    let row: AppendedRow = sqlx::query_as(
-        "select status, version, pos
-           from es.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-    )
-    .bind(role)
-    .bind(scope_partner)
-    .bind(scope_customer)
-    .bind(batch.stream_id.0)
-    .bind(batch.stream)
-    .bind(batch.expected)
-    .bind(batch.tenant.partner_id.0)
-    .bind(batch.tenant.customer_id.map(|id| id.0))
-    .bind(batch.cause.command_id.0)
-    .bind(batch.occurred_at)
-    .bind(meta(batch.cause))
-    .bind(ids)
-    .bind(types)
-    .bind(schemas)
-    .bind(payloads)
-    .bind(batch.cause.correlation_id.0)
-    .fetch_one(executor)
-    .await?;
+    let statement = match batch.expected {
+        Some(_) => per_role!(
+            scope,
+            "select status, version, pos from es.append_",
+            "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+        ),
+        None => per_role!(
+            scope,
+            "select status, version, pos from es.append_blind_",
+            "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+        ),
+    };
+    let mut query = sqlx::query_as(statement)
+        .bind(begin)
+        .bind(scope_partner)
+        .bind(scope_customer)
+        .bind(batch.stream_id.0)
+        .bind(batch.stream);
+    if let Some(expected) = batch.expected {
+        query = query.bind(expected);
+    }
+    let row: AppendedRow = query
+        .bind(batch.tenant.partner_id.0)
+        .bind(batch.tenant.customer_id.map(|id| id.0))
+        .bind(batch.cause.command_id.0)
+        .bind(batch.cause.correlation_id.0)
+        .bind(batch.occurred_at)
+        .bind(meta(batch.cause))
+        .bind(ids)
+        .bind(types)
+        .bind(schemas)
+        .bind(payloads)
+        .fetch_one(executor)
+        .await?;
     match (row.status.as_str(), row.version, row.pos) {
         ("ok", Some(version), Some(pos)) => {
-            // Inside a transaction there is nothing to see yet.
-            if scope.is_some() {
+            // Inside a longer transaction there is nothing to see yet.
+            if begin {
                 crate::sequencer::poke();
             }
             Ok(Appended::Written { version, pos })
         }
+        ("repeated", Some(version), Some(pos)) => Ok(Appended::Repeated { version, pos }),
         ("conflict", ..) => Ok(Appended::Conflict { order: false }),
         ("order", ..) => Ok(Appended::Conflict { order: true }),
         ("foreign", ..) => Ok(Appended::Foreign),
-        _ => Err(StoreError::Corrupt { what: format!("es.append answered {:?}", row.status) }),
+        _ => Err(StoreError::Corrupt { what: format!("an append was answered with {:?}", row.status) }),
     }
 }
 

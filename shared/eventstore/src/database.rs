@@ -175,6 +175,19 @@ pub(crate) fn scope_parameters(scope: &Scope) -> (&'static str, Option<uuid::Uui
     }
 }
 
+/// A statement that calls the function of the scope's role. Each role has functions of its own: a plan that depends on
+/// row-level security is thrown away when another role comes along on the same connection.
+macro_rules! per_role {
+    ($scope:expr, $before:literal, $after:literal) => {
+        match $scope {
+            kernel::Scope::Platform => concat!($before, "platform", $after),
+            kernel::Scope::Partner { .. } => concat!($before, "partner", $after),
+            kernel::Scope::Customer { .. } => concat!($before, "customer", $after),
+        }
+    };
+}
+pub(crate) use per_role;
+
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

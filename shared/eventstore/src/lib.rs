@@ -5,20 +5,24 @@
 //! ```
 
 mod append;
+mod blind;
 mod database;
 mod error;
 mod follower;
 mod leadership;
+mod load;
 mod log;
 mod migrate;
 mod partitions;
 mod privacy;
 mod reading;
 mod rebuild;
+mod restore;
 mod sequencer;
 mod store;
 
 pub use append::NewEvent;
+pub use blind::prune_command_keys;
 pub use database::{Database, DatabaseOptions, Tx};
 pub use error::{ExecuteError, StoreError};
 pub use follower::{FollowError, Projection, follow};
@@ -32,5 +36,6 @@ pub use rebuild::{
     Checked, ColumnDifference, Difference, DifferenceKind, Overview, Progress, RebuildError, RebuildOptions,
     Rebuilt, Stage, TableChecked, Told, check, discard, overview, rebuild,
 };
+pub use restore::{RestoreError, Restored, restore};
 pub use sequencer::Sequencer;
 pub use store::{Committed, Store, Target};

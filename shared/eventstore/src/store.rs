@@ -3,11 +3,11 @@
 use crate::{
     Database, ExecuteError, StoreError, Tx,
     append::{Appended, Batch, NewEvent, append},
-    database::scope_parameters,
+    load::{Loaded, keep_snapshot, load},
     privacy::seal,
 };
 use chrono::{DateTime, Utc};
-use kernel::{Aggregate, Cause, CommandId, EventData, Scope, StreamId, Tenant};
+use kernel::{Aggregate, Cause, EventData, Scope, StreamId, Tenant};
 use sqlx::PgExecutor;
 
 /// How often a command is decided anew because others wrote the stream meanwhile.
@@ -45,14 +45,6 @@ pub struct Store {
     database: Database,
 }
 
-/// A stream, read and folded.
-struct Loaded<S> {
-    state: S,
-    version: i64,
-    /// Where the last event of the command in question stands, if it was carried out before.
-    earlier: Option<i64>,
-}
-
 impl Store {
     /// A store in `database`.
     pub fn new(database: Database) -> Self {
@@ -87,16 +79,41 @@ impl Store {
         target: Target<'_>,
         command: A::Command,
     ) -> Result<Committed, ExecuteError<A::Refusal>> {
-        let loaded = load::<A>(&mut **tx, None, target.stream_id, Some(target.cause.command_id)).await?;
-        let outcome = match decide::<A>(&loaded, command)? {
-            Decision::Nothing(committed) => Some(committed),
-            Decision::Append { version, events } => {
-                let mut events: Vec<NewEvent> = events.iter().map(NewEvent::of).collect();
-                seal(tx, self.database.keyring(), target.tenant, &mut events).await?;
-                write::<A>(&mut **tx, None, target, version, &events).await?
-            }
+        let command_id = Some(target.cause.command_id);
+        let loaded = load::<A>(&mut **tx, target.scope, false, target.stream_id, command_id).await?;
+        let facts = match decide::<A>(&loaded, command)? {
+            Decision::Nothing(committed) => return Ok(committed),
+            Decision::Append(facts) => facts,
         };
-        outcome.ok_or(ExecuteError::Store(StoreError::Conflict { stream_id: target.stream_id, attempts: 1 }))
+        let mut events: Vec<NewEvent> = facts.iter().map(NewEvent::of).collect();
+        seal(tx, self.database.keyring(), target.tenant, &mut events).await?;
+        let committed = write(&mut **tx, target, false, A::STREAM, Some(loaded.version), &events)
+            .await?
+            .ok_or(StoreError::Conflict { stream_id: target.stream_id, attempts: 1 })?;
+        if !committed.repeated {
+            keep_snapshot::<A>(tx, target, false, loaded, &facts, committed.version).await?;
+        }
+        Ok(committed)
+    }
+
+    /// Records facts that need no look at their stream, exactly once in effect for the command id, as long as its key is
+    /// kept: see [`crate::prune_command_keys`].
+    pub async fn append_blind<E: EventData>(
+        &self,
+        target: Target<'_>,
+        stream: &'static str,
+        facts: &[E],
+    ) -> Result<Committed, StoreError> {
+        let mut events: Vec<NewEvent> = facts.iter().map(NewEvent::of).collect();
+        for _ in 0..ATTEMPTS_MAX {
+            let mut tx = self.database.begin(target.scope).await?;
+            seal(&mut tx, self.database.keyring(), target.tenant, &mut events).await?;
+            if let Some(committed) = write(&mut *tx, target, false, stream, None, &events).await? {
+                tx.commit().await?;
+                return Ok(committed);
+            }
+        }
+        Err(StoreError::Conflict { stream_id: target.stream_id, attempts: ATTEMPTS_MAX })
     }
 
     /// The state of an aggregate and its version (0 if there is none in this scope).
@@ -105,17 +122,19 @@ impl Store {
         scope: &Scope,
         stream_id: StreamId,
     ) -> Result<(A::State, i64), StoreError> {
-        let loaded = load::<A>(self.database.pool(), Some(scope), stream_id, None).await?;
+        let mut connection = self.database.pool().acquire().await?;
+        let loaded = load::<A>(&mut connection, scope, true, stream_id, None).await?;
         Ok((loaded.state, loaded.version))
     }
 
-    /// The state of an aggregate as the transaction sees it.
+    /// The state of an aggregate as the transaction, whose scope is `scope`, sees it.
     pub async fn load_in<A: Aggregate>(
         &self,
         tx: &mut Tx,
+        scope: &Scope,
         stream_id: StreamId,
     ) -> Result<A::State, StoreError> {
-        Ok(load::<A>(&mut **tx, None, stream_id, None).await?.state)
+        Ok(load::<A>(tx, scope, false, stream_id, None).await?.state)
     }
 }
 
@@ -124,30 +143,41 @@ async fn attempt<A: Aggregate>(
     target: Target<'_>,
     command: A::Command,
 ) -> Result<Option<Committed>, ExecuteError<A::Refusal>> {
-    let (pool, scope) = (database.pool(), Some(target.scope));
-    let loaded = load::<A>(pool, scope, target.stream_id, Some(target.cause.command_id)).await?;
-    match decide::<A>(&loaded, command)? {
-        Decision::Nothing(committed) => Ok(Some(committed)),
-        Decision::Append { version, events } => {
-            let mut events: Vec<NewEvent> = events.iter().map(NewEvent::of).collect();
-            if !events.iter().any(NewEvent::is_clear) {
-                return write::<A>(pool, scope, target, version, &events).await;
-            }
-            // A new person's key and the first event about them are one transaction.
-            let mut tx = database.begin(target.scope).await?;
-            seal(&mut tx, database.keyring(), target.tenant, &mut events).await?;
-            let outcome = write::<A>(&mut *tx, None, target, version, &events).await?;
-            if outcome.is_some() {
-                tx.commit().await?;
-            }
-            Ok(outcome)
+    // One connection for both statements: each way through the pool costs as much as a statement.
+    let mut connection = database.pool().acquire().await.map_err(StoreError::Database)?;
+    let command_id = Some(target.cause.command_id);
+    let loaded = load::<A>(&mut connection, target.scope, true, target.stream_id, command_id).await?;
+    let facts = match decide::<A>(&loaded, command)? {
+        Decision::Nothing(committed) => return Ok(Some(committed)),
+        Decision::Append(facts) => facts,
+    };
+    let mut events: Vec<NewEvent> = facts.iter().map(NewEvent::of).collect();
+    if events.iter().any(NewEvent::is_clear) {
+        drop(connection);
+        // A new person's key and the first event about them are one transaction.
+        let mut tx = database.begin(target.scope).await?;
+        seal(&mut tx, database.keyring(), target.tenant, &mut events).await?;
+        let outcome = write(&mut *tx, target, false, A::STREAM, Some(loaded.version), &events).await?;
+        if outcome.is_some() {
+            tx.commit().await?;
+        }
+        return Ok(outcome);
+    }
+    let outcome = write(&mut *connection, target, true, A::STREAM, Some(loaded.version), &events).await?;
+    if let Some(committed) = outcome.filter(|committed| !committed.repeated) {
+        let kept =
+            keep_snapshot::<A>(&mut connection, target, true, loaded, &facts, committed.version).await;
+        // The command is carried out whatever becomes of its snapshot.
+        if let Err(error) = kept {
+            tracing::warn!(stream.id = %target.stream_id, %error, "a snapshot was not kept");
         }
     }
+    Ok(outcome)
 }
 
 enum Decision<E> {
     Nothing(Committed),
-    Append { version: i64, events: Vec<E> },
+    Append(Vec<E>),
 }
 
 fn decide<A: Aggregate>(
@@ -162,85 +192,39 @@ fn decide<A: Aggregate>(
     if events.is_empty() {
         return Ok(Decision::Nothing(Committed { version, pos: None, repeated: false }));
     }
-    Ok(Decision::Append { version, events })
+    Ok(Decision::Append(events))
 }
 
-async fn write<A: Aggregate>(
+/// None when another writer came first.
+async fn write(
     executor: impl PgExecutor<'_>,
-    scope: Option<&Scope>,
     target: Target<'_>,
-    version: i64,
+    begin: bool,
+    stream: &'static str,
+    expected: Option<i64>,
     events: &[NewEvent],
-) -> Result<Option<Committed>, ExecuteError<A::Refusal>> {
+) -> Result<Option<Committed>, StoreError> {
     let batch = Batch {
         stream_id: target.stream_id,
-        stream: A::STREAM,
-        expected: version,
+        stream,
+        expected,
         tenant: target.tenant,
         cause: target.cause,
         occurred_at: target.occurred_at,
         events,
     };
-    match append(executor, scope, &batch).await? {
+    match append(executor, target.scope, begin, &batch).await? {
         Appended::Written { version, pos } => {
             Ok(Some(Committed { version, pos: Some(pos), repeated: false }))
+        }
+        Appended::Repeated { version, pos } => {
+            Ok(Some(Committed { version, pos: Some(pos), repeated: true }))
         }
         Appended::Conflict { order } => {
             metrics::counter!("eventstore_append_conflicts_total", "kind" => if order { "order" } else { "version" })
                 .increment(1);
             Ok(None)
         }
-        Appended::Foreign => Err(StoreError::Foreign { stream_id: target.stream_id }.into()),
+        Appended::Foreign => Err(StoreError::Foreign { stream_id: target.stream_id }),
     }
-}
-
-#[derive(sqlx::FromRow)]
-struct StreamRow {
-    pos: i64,
-    version: i64,
-    event_type: String,
-    schema_version: i16,
-    command_id: uuid::Uuid,
-    payload: Vec<u8>,
-}
-
-async fn load<A: Aggregate>(
-    executor: impl PgExecutor<'_>,
-    scope: Option<&Scope>,
-    stream_id: StreamId,
-    command_id: Option<CommandId>,
-) -> Result<Loaded<A::State>, StoreError> {
-    let (role, partner, customer) = match scope.map(scope_parameters) {
-        Some((role, partner, customer)) => (Some(role), partner, customer),
-        None => (None, None, None),
-    };
-    let rows: Vec<StreamRow> = sqlx::query_as(
-        "select pos, version, event_type, schema_version, command_id, payload
-           from es.read_stream($1, $2, $3, $4)",
-    )
-    .bind(role)
-    .bind(partner)
-    .bind(customer)
-    .bind(stream_id.0)
-    .fetch_all(executor)
-    .await?;
-
-    let mut loaded = Loaded { state: A::State::default(), version: 0, earlier: None };
-    for row in rows {
-        if row.version != loaded.version + 1 {
-            return Err(StoreError::Corrupt {
-                what: format!("stream {stream_id} goes from version {} to {}", loaded.version, row.version),
-            });
-        }
-        let payload = serde_json::from_slice(&row.payload).map_err(|error| StoreError::Corrupt {
-            what: format!("event at {} is not JSON: {error}", row.pos),
-        })?;
-        let event = A::Event::read(&row.event_type, row.schema_version, &payload)?;
-        loaded.state = A::evolve(loaded.state, &event);
-        loaded.version = row.version;
-        if command_id.is_some_and(|id| id.0 == row.command_id) {
-            loaded.earlier = Some(row.pos);
-        }
-    }
-    Ok(loaded)
 }

@@ -1,41 +1,57 @@
-//! What an append writes and what it refuses, against a real PostgreSQL.
+//! What an append writes, and every answer it can give.
 
-use eventstore::{Store, Target};
-use kernel::{Aggregate, Refused, Scope, Tenant};
-use serde_json::json;
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, and wait for their own tasks"
+)]
+
+#[path = "support/counter.rs"]
+mod counter;
+
+use counter::{Counted, Counter};
+use eventstore::{Database, DatabaseOptions, ExecuteError, Store, StoreError, Target, prune_command_keys};
+use kernel::{Aggregate, Cause, Refused, Scope, StreamId, Tenant};
+use std::time::Duration;
 use testkit::{TestDatabase, cause, id};
 
-/// A bag into which anything may be put.
-struct Bag;
+struct Fixture {
+    database: TestDatabase,
+    store: Store,
+    tenant: Tenant,
+    scope: Scope,
+}
 
-#[derive(Debug, Clone, PartialEq)]
-struct Put(i64);
+impl Fixture {
+    async fn new() -> Self {
+        let database = TestDatabase::create().await;
+        let options = DatabaseOptions { max_connections: 8, ..DatabaseOptions::default() };
+        let store = Store::new(Database::connect(&database.service_url(), options).await.unwrap());
+        let tenant = Tenant::customer(id(), id());
+        Self { database, store, tenant, scope: Scope::partner_of(tenant) }
+    }
 
-impl kernel::EventData for Put {
-    fn event_type(&self) -> &'static str {
-        "test.Put"
+    fn target<'a>(&'a self, stream_id: StreamId, cause: &'a Cause) -> Target<'a> {
+        Target { scope: &self.scope, tenant: self.tenant, stream_id, cause, occurred_at: None }
     }
-    fn schema_version(&self) -> i16 {
-        1
+
+    async fn count(&self, statement: &'static str) -> i64 {
+        sqlx::query_scalar(statement).fetch_one(&mut self.database.owner().await).await.unwrap()
     }
-    fn payload(&self) -> serde_json::Value {
-        json!({ "what": self.0 })
-    }
-    fn read(
-        event_type: &str,
-        schema_version: i16,
-        payload: &serde_json::Value,
-    ) -> Result<Self, kernel::MalformedEvent> {
-        payload["what"].as_i64().map(Self).ok_or(kernel::MalformedEvent {
-            event_type: event_type.to_owned(),
-            schema_version,
-            reason: "no number".to_owned(),
-        })
-    }
-    fn owns(event_type: &str) -> bool {
-        event_type == "test.Put"
+
+    /// What is stored, in the order in which it arrived: stream, version.
+    async fn stored(&self) -> Vec<(StreamId, i64)> {
+        let rows: Vec<(uuid::Uuid, i64)> =
+            sqlx::query_as("select stream_id, version from es.event order by pos")
+                .fetch_all(&mut self.database.owner().await)
+                .await
+                .unwrap();
+        rows.into_iter().map(|(stream, version)| (StreamId(stream), version)).collect()
     }
 }
+
+/// As many facts as it is asked for.
+struct Many;
 
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("never")]
@@ -47,33 +63,202 @@ impl Refused for Never {
     }
 }
 
-impl Aggregate for Bag {
-    const STREAM: &'static str = "test.bag";
+impl Aggregate for Many {
+    const STREAM: &'static str = "test.many";
     type State = i64;
-    type Command = Vec<i64>;
-    type Event = Put;
+    type Command = i64;
+    type Event = Counted;
     type Refusal = Never;
-    fn decide(_: &i64, what: Vec<i64>) -> Result<Vec<Put>, Never> {
-        Ok(what.into_iter().map(Put).collect())
+    fn decide(_: &i64, count: i64) -> Result<Vec<Counted>, Never> {
+        Ok((0..count).map(Counted).collect())
     }
-    fn evolve(state: i64, event: &Put) -> i64 {
-        state + event.0
+    fn evolve(state: i64, _: &Counted) -> i64 {
+        state + 1
     }
 }
 
 #[tokio::test]
-async fn every_event_of_a_command_carries_its_correlation_id() {
-    let database = TestDatabase::create().await;
-    let store = Store::new(database.connect().await);
-    let tenant = Tenant::customer(id(), id());
-    let scope = Scope::partner_of(tenant);
+async fn a_batch_of_any_size_is_one_thing_in_its_order() {
+    let f = Fixture::new().await;
+    for size in [1, 2, 10, 1_000] {
+        let (stream, cause) = (id(), cause());
+        let committed = f.store.execute::<Many>(f.target(stream, &cause), size).await.unwrap();
+        assert_eq!(committed.version, size);
+        let mut facts = Vec::new();
+        for row in sqlx::query_as::<_, (i64, String)>(
+            "select version, convert_from(payload, 'utf8') from es.event where stream_id = $1 order by pos",
+        )
+        .bind(stream.0)
+        .fetch_all(&mut f.database.owner().await)
+        .await
+        .unwrap()
+        {
+            facts.push(row);
+        }
+        let expected: Vec<(i64, String)> = (0..size).map(|n| (n + 1, format!(r#"{{"by":{n}}}"#))).collect();
+        assert_eq!(facts, expected);
+    }
+    let (stream, cause) = (id(), cause());
+    let refused = f.store.execute::<Many>(f.target(stream, &cause), 1_001).await.unwrap_err();
+    assert!(refused.to_string().contains("1001 events in one batch"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_correlation_of_a_command_stands_beside_its_events() {
+    let f = Fixture::new().await;
     let cause = cause();
-    let target = Target { scope: &scope, tenant, stream_id: id(), cause: &cause, occurred_at: None };
-    store.execute::<Bag>(target, vec![1, 2, 3]).await.unwrap();
-    let found: i64 = sqlx::query_scalar("select count(*) from es.event where correlation_id = $1")
-        .bind(cause.correlation_id.0)
-        .fetch_one(&mut database.owner().await)
+    f.store.execute::<Many>(f.target(id(), &cause), 2).await.unwrap();
+    let kept: Vec<uuid::Uuid> = sqlx::query_scalar("select correlation_id from es.event")
+        .fetch_all(&mut f.database.owner().await)
         .await
         .unwrap();
-    assert_eq!(found, 3);
+    assert_eq!(kept, [cause.correlation_id.0; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_same_command_from_eight_sides_at_once_is_carried_out_once() {
+    let f = Fixture::new().await;
+    for _ in 0..10 {
+        let (stream, cause): (StreamId, _) = (id(), cause());
+        let mut sides = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (store, scope, tenant, cause) = (f.store.clone(), f.scope, f.tenant, cause.clone());
+            sides.spawn(async move {
+                let target =
+                    Target { scope: &scope, tenant, stream_id: stream, cause: &cause, occurred_at: None };
+                store.execute::<Many>(target, 3).await.unwrap()
+            });
+        }
+        let answers = sides.join_all().await;
+        assert_eq!(answers.iter().filter(|answer| !answer.repeated).count(), 1);
+        assert!(answers.iter().all(|answer| (answer.version, answer.pos) == (3, answers[0].pos)));
+        assert_eq!(f.store.load::<Many>(&f.scope, stream).await.unwrap(), (3, 3));
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_older_than_the_streams_last_writer_does_not_write_it() {
+    let f = Fixture::new().await;
+    let (stream, other): (StreamId, StreamId) = (id(), id());
+    let (older, younger, late) = (cause(), cause(), cause());
+    let mut tx = f.store.database().begin(&f.scope).await.unwrap();
+    f.store.execute_in::<Counter>(&mut tx, f.target(other, &older), 1).await.unwrap();
+    f.store.execute::<Counter>(f.target(stream, &younger), 1).await.unwrap();
+    // Its versions would stand the other way round in the log, which goes by transactions.
+    let refused = f.store.execute_in::<Counter>(&mut tx, f.target(stream, &late), 1).await.unwrap_err();
+    assert!(matches!(refused, ExecuteError::Store(StoreError::Conflict { .. })), "{refused}");
+    tx.rollback().await.unwrap();
+    assert_eq!(f.stored().await, [(stream, 1)]);
+}
+
+#[tokio::test]
+async fn of_a_batch_over_several_streams_all_is_kept_or_nothing() {
+    let f = Fixture::new().await;
+    let (first, second, taken): (StreamId, StreamId, StreamId) = (id(), id(), id());
+    let foreign = Tenant::customer(id(), id());
+    let (theirs, ours) = (cause(), cause());
+    let scope = Scope::partner_of(foreign);
+    let target =
+        Target { scope: &scope, tenant: foreign, stream_id: taken, cause: &theirs, occurred_at: None };
+    f.store.execute::<Counter>(target, 1).await.unwrap();
+
+    let mut tx = f.store.database().begin(&f.scope).await.unwrap();
+    f.store.execute_in::<Counter>(&mut tx, f.target(first, &ours), 1).await.unwrap();
+    let refused = f.store.execute_in::<Counter>(&mut tx, f.target(taken, &ours), 1).await.unwrap_err();
+    assert!(
+        matches!(refused, ExecuteError::Store(StoreError::Foreign { stream_id }) if stream_id == taken),
+        "{refused}"
+    );
+    drop(tx);
+    assert_eq!(f.stored().await, [(taken, 1)]);
+
+    let mut tx = f.store.database().begin(&f.scope).await.unwrap();
+    for stream in [first, second, first] {
+        let cause = cause();
+        f.store.execute_in::<Counter>(&mut tx, f.target(stream, &cause), 1).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(f.stored().await[1..], [(first, 1), (second, 1), (first, 2)]);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_expected_and_not_there_is_refused_and_keeps_nothing() {
+    let f = Fixture::new().await;
+    let Tenant { partner_id, customer_id } = f.tenant;
+    let mut as_service =
+        <sqlx::PgConnection as sqlx::Connection>::connect(&f.database.service_url()).await.unwrap();
+    let status: String = sqlx::query_scalar(
+        "select status from es.append_partner(true, $1, null, gen_random_uuid(), 'test.many', 3, $1, $2, gen_random_uuid(),
+           gen_random_uuid(), null, '\\x00', array[gen_random_uuid()], array['test.Counted'], array[1::smallint], array['\\x00'::bytea])",
+    )
+    .bind(partner_id.0)
+    .bind(customer_id.map(|id| id.0))
+    .fetch_one(&mut as_service)
+    .await
+    .unwrap();
+    assert_eq!(status, "foreign");
+    assert_eq!(f.count("select count(*) from es.event").await, 0);
+    assert_eq!(f.count("select count(*) from es.stream").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn blind_commands_need_no_version_and_are_carried_out_once_each() {
+    let f = Fixture::new().await;
+    let stream: StreamId = id();
+    let causes: Vec<Cause> = (0..12).map(|_| cause()).collect();
+    let mut writers = tokio::task::JoinSet::new();
+    for cause in causes.iter().chain(&causes).cloned() {
+        let (store, scope, tenant) = (f.store.clone(), f.scope, f.tenant);
+        writers.spawn(async move {
+            let target =
+                Target { scope: &scope, tenant, stream_id: stream, cause: &cause, occurred_at: None };
+            let facts = [Counted(1), Counted(2)];
+            // Many writers of one stream may use up the attempts; the caller's retry is part of the contract.
+            let committed = loop {
+                match store.append_blind(target, Many::STREAM, &facts).await {
+                    Ok(committed) => break committed,
+                    Err(StoreError::Conflict { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            (cause.command_id, committed)
+        });
+    }
+    let answers = writers.join_all().await;
+    assert_eq!(answers.iter().filter(|(_, answer)| answer.repeated).count(), 12);
+    for (command, answer) in &answers {
+        let same = answers.iter().filter(|(other, _)| other == command);
+        assert!(same.clone().count() == 2 && same.clone().all(|(_, other)| other.pos == answer.pos));
+    }
+    assert_eq!(f.store.load::<Many>(&f.scope, stream).await.unwrap(), (24, 24));
+}
+
+#[tokio::test]
+async fn a_blind_command_does_not_write_another_tenants_stream() {
+    let f = Fixture::new().await;
+    let (stream, first): (StreamId, _) = (id(), cause());
+    f.store.append_blind(f.target(stream, &first), Many::STREAM, &[Counted(1)]).await.unwrap();
+    let foreign = Tenant::customer(id(), id());
+    let (scope, second) = (Scope::partner_of(foreign), cause());
+    let target =
+        Target { scope: &scope, tenant: foreign, stream_id: stream, cause: &second, occurred_at: None };
+    let refused = f.store.append_blind(target, Many::STREAM, &[Counted(1)]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
+    assert_eq!(f.stored().await, [(stream, 1)]);
+    assert_eq!(f.count("select count(*) from es.command_key").await, 1);
+}
+
+#[tokio::test]
+async fn keys_of_blind_commands_are_forgotten_with_age() {
+    let f = Fixture::new().await;
+    let stream: StreamId = id();
+    for _ in 0..3 {
+        let cause = cause();
+        f.store.append_blind(f.target(stream, &cause), Many::STREAM, &[Counted(1)]).await.unwrap();
+    }
+    let aged = "update es.command_key set recorded_at = now() - interval '8 days' where version < 3";
+    sqlx::query(aged).execute(&mut f.database.owner().await).await.unwrap();
+    let week = Duration::from_hours(24 * 7);
+    assert_eq!(prune_command_keys(f.store.database(), week).await.unwrap(), 2);
+    assert_eq!(f.count("select count(*) from es.command_key").await, 1);
 }

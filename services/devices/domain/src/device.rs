@@ -14,7 +14,8 @@ use contracts::devices::{
     DeviceWentOffline, JobDelivered, JobReported, JobStep, MissingPackage, PatchFoundInstalled,
     PatchFoundMissing, PatchNoLongerApplicable, ScanCompleted, ScanFailed,
 };
-use kernel::{Aggregate, DeviceId, JobId, PatchId, Refused};
+use kernel::{Aggregate, DeviceId, JobId, PatchId, Refused, Snapshot};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Patches that one command may move; with more, the caller compares several times. A command's batch of facts must
@@ -25,7 +26,7 @@ pub const DELTAS_MAX: usize = 900;
 pub struct Device;
 
 /// What a decision needs to know of a device.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum State {
     /// There is none.
     #[default]
@@ -35,7 +36,7 @@ pub enum State {
 }
 
 /// An enrolled device.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolled {
     device_id: DeviceId,
     public_key: String,
@@ -157,6 +158,8 @@ impl Refused for Refusal {
 impl Aggregate for Device {
     const STREAM: &'static str = "devices.device";
     type State = State;
+    // Every scan adds to the stream for as long as the device lives.
+    const SNAPSHOT: Option<Snapshot<State>> = Some(Snapshot::json(1, 200));
     type Command = Command;
     type Event = DeviceEvent;
     type Refusal = Refusal;

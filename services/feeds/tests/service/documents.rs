@@ -60,18 +60,18 @@ async fn the_same_document_again_writes_nothing_and_looks_at_no_patchs_stream() 
     let before = system.events().await;
     system
         .alter(
-            "alter function es.read_stream rename to read_any_stream;
-             create function es.read_stream(p_role text, p_partner uuid, p_customer uuid, p_stream_id uuid)
+            "alter function es.load_stream_platform rename to load_any_stream;
+             create function es.load_stream_platform(p_begin boolean, p_partner uuid, p_customer uuid, p_stream_id uuid, p_shape int, p_command uuid)
              returns table (pos bigint, version bigint, event_type text, schema_version smallint, command_id uuid, payload bytea)
              language plpgsql as $$
              begin
                -- In a transaction of its own the scope is set; elsewhere the table cannot be seen yet.
-               if p_role is null then
+               if not p_begin then
                  if not exists (select from feeds.feed where feed_id = p_stream_id) then
                    raise exception 'stream % was read', p_stream_id;
                  end if;
                end if;
-               return query select * from es.read_any_stream(p_role, p_partner, p_customer, p_stream_id);
+               return query select * from es.load_any_stream(p_begin, p_partner, p_customer, p_stream_id, p_shape, p_command);
              end $$",
         )
         .await;

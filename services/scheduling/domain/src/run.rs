@@ -8,7 +8,8 @@ use contracts::scheduling::{
     DeviceOutcomeRecorded, JobOutcome, RunCompleted, RunCompletedWithFailures, RunEvent, RunFoundNothingToDo,
     RunStarted,
 };
-use kernel::{Aggregate, DeploymentId, JobId, Refused, RunId};
+use kernel::{Aggregate, DeploymentId, JobId, Refused, RunId, Snapshot};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A wish about a run.
@@ -66,7 +67,7 @@ impl Refused for Refusal {
 }
 
 /// Where a run stands.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum State {
     /// Nothing happened yet.
     #[default]
@@ -91,6 +92,8 @@ pub enum Run {}
 impl Aggregate for Run {
     const STREAM: &'static str = "scheduling.run";
     type State = State;
+    // One event for each device, and the stream is read for each of them.
+    const SNAPSHOT: Option<Snapshot<State>> = Some(Snapshot::json(1, 200));
     type Command = Command;
     type Event = RunEvent;
     type Refusal = Refusal;

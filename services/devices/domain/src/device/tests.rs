@@ -307,3 +307,18 @@ proptest! {
         prop_assert_eq!(device.missing, expected);
     }
 }
+
+/// A kept state that is read in another sense than it was written would decide wrongly: a change of it, or of `evolve`,
+/// needs another shape number beside the text below.
+#[test]
+fn the_kept_state_has_the_form_of_its_shape_number() {
+    let snapshot = <Device as Aggregate>::SNAPSHOT.unwrap();
+    let state = fold::<Device>(&[enrolled(), online(), missing(7, "1"), delivered()]);
+    let kept = (snapshot.write)(&state).unwrap();
+    assert_eq!((snapshot.read)(&kept), Some(state));
+    let expected = format!(
+        r#"{{"Enrolled":{{"device_id":"{DEVICE}","public_key":"key","online":true,"missing":{{"{}":[{{"name":"bash","installed_version":"1","fixed_version":"9"}}]}},"available":[],"jobs":{{"{JOB}":null}}}}}}"#,
+        patch(7),
+    );
+    assert_eq!((snapshot.shape, String::from_utf8(kept).unwrap()), (1, expected));
+}

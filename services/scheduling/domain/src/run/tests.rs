@@ -5,7 +5,7 @@ use contracts::scheduling::{
     DeviceOutcomeRecorded, JobOutcome, RunCompleted, RunCompletedWithFailures, RunEvent, RunFoundNothingToDo,
     RunStarted,
 };
-use kernel::{DeploymentId, JobId, RunId};
+use kernel::{Aggregate, DeploymentId, JobId, RunId, fold};
 use scenario::given;
 use uuid::Uuid;
 
@@ -107,4 +107,18 @@ fn a_job_of_another_run_is_refused() {
         .when(record(other, JobOutcome::Failed))
         .then_refused(&Refusal::ForeignJob { run_id: RUN, job_id: other });
     given::<Run>([]).when(record(A, JobOutcome::Failed)).then_refused(&Refusal::NotFound);
+}
+
+/// A kept state that is read in another sense than it was written would decide wrongly: a change of it, or of `evolve`,
+/// needs another shape number beside the text below.
+#[test]
+fn the_kept_state_has_the_form_of_its_shape_number() {
+    let snapshot = <Run as Aggregate>::SNAPSHOT.unwrap();
+    let state = fold::<Run>(&[started(), recorded(A, JobOutcome::Succeeded)]);
+    let kept = (snapshot.write)(&state).unwrap();
+    assert_eq!((snapshot.read)(&kept), Some(state));
+    let expected = format!(
+        r#"{{"Running":{{"run_id":"{RUN}","deployment_id":"{DEPLOYMENT}","jobs":{{"{A}":"SUCCEEDED","{B}":null}}}}}}"#
+    );
+    assert_eq!((snapshot.shape, String::from_utf8(kept).unwrap()), (1, expected));
 }
