@@ -169,50 +169,11 @@ pub async fn rebuild(
     options: RebuildOptions,
     told: Told<'_>,
 ) -> Result<Rebuilt, RebuildError> {
-    let begun = Instant::now();
     let mut owner = Owner::sign_in(owner_url, projection).await?;
-    let next = Beside::of(projection, "next");
-    let old = format!("{}_old", projection.schema());
-
-    let target = owner.position().await?;
-    told(Progress { stage: Stage::Preparing, position: Position(0), target });
-    let from = next.prepare(&mut owner, options.resume).await?;
-
-    let folding = Instant::now();
-    let mut reached = next.catch_up(database, projection, &mut owner, from, told).await?;
-    owner.analyze(&next.schema, projection.tables()).await?;
-    let folding = folding.elapsed();
-
-    told(Progress { stage: Stage::Switching, position: reached, target: reached });
-    owner.drop_schema(&old).await?;
-    owner.outlive_open_transactions(PATIENCE).await?;
-    let holding = Instant::now();
-    let held = async {
-        let live = owner.hold().await?;
-        next.fold(database, projection, reached, live, &|_| {}).await?;
-        reached = live;
-        owner.outlive_open_transactions(PATIENCE_HELD).await?;
-        owner.switch(&next.schema, &old, &next.cursor, live).await
-    }
-    .await;
-    let released = owner.release().await;
-    let holding = holding.elapsed();
-    held.and(released)?;
-
-    told(Progress { stage: Stage::Cleaning, position: reached, target: reached });
-    if !options.keep_old {
-        // Whoever began to read before the switch may still be at it.
-        owner.outlive_open_transactions(PATIENCE).await?;
-        owner.drop_schema(&old).await?;
-    }
+    let rebuilt =
+        Beside::of(projection, "next").rebuild(database, projection, &mut owner, options, told).await;
     owner.sign_out().await;
-    Ok(Rebuilt {
-        events: u64::try_from(reached.0 - from.0).unwrap_or(0),
-        folding,
-        held: holding,
-        took: begun.elapsed(),
-        position: reached,
-    })
+    rebuilt
 }
 
 /// What a check found.
@@ -250,22 +211,27 @@ pub async fn check(
     let discarded = owner.discard(&fresh.schema, &fresh.cursor).await;
     owner.sign_out().await;
     let checked = checked?;
-    discarded.map(|_was_there| checked)
+    discarded?;
+    Ok(checked)
 }
 
 /// Drops what interrupted rebuilds and checks of `projection` left behind, and tables that were kept; answers with the
 /// schemas that were there.
 pub async fn discard(owner_url: &str, projection: &dyn Projection) -> Result<Vec<String>, RebuildError> {
     let mut owner = Owner::sign_in(owner_url, projection).await?;
-    let mut dropped = Vec::new();
-    for what in ["next", "check", "old"] {
-        let beside = Beside::of(projection, what);
-        if owner.discard(&beside.schema, &beside.cursor).await? {
-            dropped.push(beside.schema);
+    let dropped = async {
+        let mut dropped = Vec::new();
+        for what in ["next", "check", "old"] {
+            let beside = Beside::of(projection, what);
+            if owner.discard(&beside.schema, &beside.cursor).await? {
+                dropped.push(beside.schema);
+            }
         }
+        Ok(dropped)
     }
+    .await;
     owner.sign_out().await;
-    Ok(dropped)
+    dropped
 }
 
 /// A second copy of a projection.
@@ -313,6 +279,56 @@ impl Beside {
             }
         }
         Ok(reached)
+    }
+
+    async fn rebuild(
+        &self,
+        database: &Database,
+        projection: &dyn Projection,
+        owner: &mut Owner,
+        options: RebuildOptions,
+        told: Told<'_>,
+    ) -> Result<Rebuilt, RebuildError> {
+        let begun = Instant::now();
+        let old = format!("{}_old", projection.schema());
+        let target = owner.position().await?;
+        told(Progress { stage: Stage::Preparing, position: Position(0), target });
+        let from = self.prepare(owner, options.resume).await?;
+
+        let folding = Instant::now();
+        let mut reached = self.catch_up(database, projection, owner, from, told).await?;
+        owner.analyze(&self.schema, projection.tables()).await?;
+        let folding = folding.elapsed();
+
+        told(Progress { stage: Stage::Switching, position: reached, target: reached });
+        owner.drop_schema(&old).await?;
+        owner.outlive_open_transactions(PATIENCE).await?;
+        let holding = Instant::now();
+        let held = async {
+            let live = owner.hold().await?;
+            self.fold(database, projection, reached, live, &|_| {}).await?;
+            reached = live;
+            owner.outlive_open_transactions(PATIENCE_HELD).await?;
+            owner.switch(&self.schema, &old, &self.cursor, live).await
+        }
+        .await;
+        let released = owner.release().await;
+        let held_for = holding.elapsed();
+        held.and(released)?;
+
+        told(Progress { stage: Stage::Cleaning, position: reached, target: reached });
+        if !options.keep_old {
+            // Whoever began to read before the switch may still be at it.
+            owner.outlive_open_transactions(PATIENCE).await?;
+            owner.drop_schema(&old).await?;
+        }
+        Ok(Rebuilt {
+            events: u64::try_from(reached.0 - from.0).unwrap_or(0),
+            folding,
+            held: held_for,
+            took: begun.elapsed(),
+            position: reached,
+        })
     }
 
     async fn check(

@@ -249,8 +249,10 @@ impl Owner {
         Ok(there)
     }
 
-    /// Ends the session in good order; the server ends it anyway.
-    pub(super) async fn sign_out(self) {
+    /// Lets the next one work, and ends the session.
+    pub(super) async fn sign_out(mut self) {
+        // The server would do it as well, only later than the next one may try.
+        let _ = sqlx::raw_sql("select pg_advisory_unlock_all()").execute(&mut self.connection).await;
         let _ = self.connection.close().await;
     }
 }
