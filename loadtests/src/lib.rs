@@ -6,7 +6,9 @@
 )]
 
 pub mod eventstore;
+pub mod messaging;
 pub mod options;
+pub mod plot;
 pub mod report;
 
 mod machine;

@@ -75,3 +75,37 @@ fn commit() -> String {
     let dirty = git(&["status", "--porcelain", "--", "shared", "loadtests/src", "migrations", "Cargo.lock"]);
     if dirty.is_none_or(|text| text.is_empty()) { commit } else { format!("{commit}+") }
 }
+
+/// The version that a RabbitMQ gives with its first words.
+pub(crate) fn broker_version(url: &str) -> Option<String> {
+    use std::io::{Read, Write};
+    let rest = url.split_once("://")?.1;
+    let server = rest.rsplit_once('@').map_or(rest, |(_, server)| server).split('/').next()?;
+    let mut stream = std::net::TcpStream::connect(server).ok()?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(5))).ok()?;
+    stream.write_all(b"AMQP\x00\x00\x09\x01").ok()?;
+    let mut bytes = [0; 1024];
+    let read = stream.read(&mut bytes).ok()?;
+    version_in(bytes.get(..read)?)
+}
+
+/// The long string behind the name in a table of properties.
+fn version_in(bytes: &[u8]) -> Option<String> {
+    const NAME: &[u8] = b"\x07versionS";
+    let at = bytes.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
+    let length = u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?);
+    let text = bytes.get(at + 4..at + 4 + usize::try_from(length).ok()?)?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_in;
+
+    #[test]
+    fn the_brokers_version_is_found_among_its_properties() {
+        let bytes = b"..\x07productS\0\0\0\x08RabbitMQ\x07versionS\0\0\0\x063.10.8\x05other";
+        assert_eq!(version_in(bytes).as_deref(), Some("3.10.8"));
+        assert_eq!(version_in(b"\x07versionS\0\0\0\xff3.10"), None);
+    }
+}

@@ -4,8 +4,8 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use loadtests::{eventstore, options::Options, report::Report};
-use std::{fs, path::Path};
+use loadtests::{eventstore, messaging, options::Options, plot, report::Report};
+use std::{fs, path::Path, process::ExitCode};
 
 #[derive(Parser)]
 #[command(
@@ -13,16 +13,34 @@ use std::{fs, path::Path};
     about = "Measures the event backbone against the plainest way to do the same"
 )]
 enum Bench {
-    /// Appends, order and followers against INSERT and COPY (parts: append, batch)
+    /// Appends, order and followers against INSERT and COPY (parts: append, batch, order, race, reading)
     Eventstore(Options),
+    /// Relay, consumers and rebuilds against bare publishing and consuming (parts: relay, consumer, pipeline, latency,
+    /// rebuild)
+    Messaging(Options),
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run(Bench::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(bench: Bench) -> Result<()> {
+    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("building the runtime")?;
-    let (options, report) = match Bench::parse() {
+    let (options, report) = match bench {
         Bench::Eventstore(options) => {
             let report = runtime.block_on(eventstore::run(&options))?;
+            (options, report)
+        }
+        Bench::Messaging(options) => {
+            let report = runtime.block_on(messaging::run(&options))?;
             (options, report)
         }
     };
@@ -36,10 +54,11 @@ fn main() -> Result<()> {
 
 fn save(report: &Report, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    let write = |end: &str, text: String| {
-        let file = folder.join(format!("{}.{end}", report.bench));
+    let write = |name: &str, text: &str| {
+        let file = folder.join(name);
         fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
     };
-    write("json", serde_json::to_string_pretty(report)? + "\n")?;
-    write("md", report.markdown())
+    write(&format!("{}.json", report.bench), &(serde_json::to_string_pretty(report)? + "\n"))?;
+    write(&format!("{}.md", report.bench), &report.markdown())?;
+    plot::plots(report).iter().try_for_each(|(name, svg)| write(name, svg))
 }

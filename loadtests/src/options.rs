@@ -29,12 +29,18 @@ pub struct Options {
     /// Writers at the same time [default: 1,8,32, quick: 1,8]
     #[arg(long, value_delimiter = ',', value_name = "COUNT")]
     pub writers: Vec<u32>,
+    /// Messages that are sent in a round [default: 40000, quick: 5000]
+    #[arg(long, value_name = "COUNT")]
+    pub messages: Option<usize>,
     /// The server was started for us: its settings may be changed, so that fsync is measured on and off
     #[arg(long, hide = true)]
     pub own_server: bool,
     /// A superuser's URL
     #[arg(long, env = "PATCHFLEET_TEST_DATABASE_URL", hide_env_values = true, hide = true)]
     pub database_url: String,
+    /// The broker's URL
+    #[arg(long, env = "PATCHFLEET_TEST_AMQP_URL", hide_env_values = true, hide = true)]
+    pub amqp_url: String,
 }
 
 impl Options {
@@ -52,6 +58,11 @@ impl Options {
     pub fn stored(&self) -> Vec<u64> {
         let usual: &[u64] = if self.quick { &[20_000] } else { &[100_000, 5_000_000] };
         if self.stored.is_empty() { usual.to_vec() } else { self.stored.clone() }
+    }
+
+    /// How many messages are sent in a round.
+    pub fn messages(&self) -> usize {
+        self.messages.unwrap_or(if self.quick { 5_000 } else { 40_000 }).max(100)
     }
 
     /// How many writers at the same time.

@@ -24,6 +24,13 @@ impl Goal {
         }
     }
 
+    /// The number in it.
+    pub(crate) fn value(self) -> f64 {
+        match self {
+            Self::AtLeast(value) | Self::AtMost(value) => value,
+        }
+    }
+
     fn text(self) -> String {
         match self {
             Self::AtLeast(least) => format!("≥ {}", number(least)),
@@ -139,7 +146,8 @@ impl Report {
             _ = writeln!(text, "- {line}");
         }
         for part in self.parts() {
-            _ = write!(text, "\n## {part}\n\n| {} |\n|{}\n", HEADER.join(" | "), "---|".repeat(HEADER.len()));
+            _ = writeln!(text, "\n## {part}\n\n![{part}]({}-{part}.svg)\n", self.bench);
+            _ = writeln!(text, "| {} |\n|{}", HEADER.join(" | "), "---|".repeat(HEADER.len()));
             for figure in self.figures.iter().filter(|figure| figure.part == part) {
                 _ = writeln!(text, "| {} |", cells(figure).join(" | "));
             }
@@ -153,7 +161,7 @@ impl Report {
         text
     }
 
-    fn parts(&self) -> Vec<&'static str> {
+    pub(crate) fn parts(&self) -> Vec<&'static str> {
         let mut parts: Vec<&'static str> = Vec::new();
         for figure in &self.figures {
             if !parts.contains(&figure.part) {
@@ -200,7 +208,7 @@ fn cells(figure: &Figure) -> [String; 8] {
 }
 
 /// With as many digits as a reader needs.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => {
             let digits = format!("{size:.0}");

@@ -64,10 +64,18 @@ pub(crate) fn per_second(count: u64, elapsed: Duration) -> f64 {
 }
 
 /// What each contender reached in each round.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Samples(Vec<(&'static str, Vec<f64>)>);
 
 impl Samples {
+    /// Adds what a contender reached in one more round.
+    pub(crate) fn record(&mut self, name: &'static str, value: f64) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.push(value),
+            None => self.0.push((name, vec![value])),
+        }
+    }
+
     /// What one contender reached.
     pub(crate) fn spread(&self, name: &str) -> Spread {
         Spread::of(self.of(name))

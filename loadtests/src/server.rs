@@ -37,12 +37,17 @@ impl Durability {
 pub(crate) struct Server {
     options: PgConnectOptions,
     url: String,
+    /// Of the names of our databases, so that two runs on one server do not meet.
+    prefix: String,
+    own: bool,
 }
 
 impl Server {
-    pub(crate) fn new(url: &str) -> Result<Self> {
+    /// The server at a superuser's URL; `own` if it is there for this run alone.
+    pub(crate) fn new(url: &str, own: bool) -> Result<Self> {
         let options = PgConnectOptions::from_str(url).context("reading the database's URL")?;
-        Ok(Self { options, url: url.to_owned() })
+        let prefix = format!("bench_{:08x}_", rand::random::<u32>());
+        Ok(Self { options, url: url.to_owned(), prefix, own })
     }
 
     /// The server's version and the settings that matter.
@@ -84,6 +89,9 @@ impl Server {
 
     /// Writes everything to the disk, so that no earlier work is paid for during a measurement.
     pub(crate) async fn settle(&self) -> Result<()> {
+        if !self.own {
+            return Ok(());
+        }
         sqlx::raw_sql("checkpoint").execute(&mut self.admin().await?).await?;
         let status = tokio::process::Command::new("sync").status().await.context("calling sync")?;
         if !status.success() {
@@ -98,42 +106,54 @@ impl Server {
 
     /// A new, empty database with our schema.
     pub(crate) async fn create(&self, name: &str) -> Result<Place> {
-        self.drop(name).await?;
-        let statement = format!("create database {name}");
-        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut self.admin().await?).await?;
         let place = self.place(name);
+        let statement = format!("create database {}", place.name);
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut self.admin().await?).await?;
         ::eventstore::migrate(&place.owner_url()).await.context("migrating")?;
         Ok(place)
     }
 
     /// A copy of a database that nobody is connected to.
     pub(crate) async fn copy(&self, template: &Place, name: &str) -> Result<Place> {
-        self.drop(name).await?;
+        let place = self.place(name);
         // As files: through the log it takes several times as long.
-        let statement = format!("create database {name} template {} strategy file_copy", template.name);
+        let statement =
+            format!("create database {} template {} strategy file_copy", place.name, template.name);
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut self.admin().await?).await?;
-        Ok(self.place(name))
+        Ok(place)
     }
 
-    pub(crate) async fn drop(&self, name: &str) -> Result<()> {
-        let statement = format!("drop database if exists {name} with (force)");
+    pub(crate) async fn drop(&self, place: &Place) -> Result<()> {
+        let statement = format!("drop database if exists {} with (force)", place.name);
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut self.admin().await?).await?;
         Ok(())
     }
 
-    fn place(&self, name: &str) -> Place {
-        Place {
-            name: name.to_owned(),
-            options: self.options.clone().database(name),
-            server_url: self.url.clone(),
+    /// Drops everything that we have made, whatever became of the run.
+    pub(crate) async fn clear(&self) -> Result<()> {
+        let mut admin = self.admin().await?;
+        let names: Vec<String> =
+            sqlx::query_scalar("select datname::text from pg_database where starts_with(datname, $1)")
+                .bind(&self.prefix)
+                .fetch_all(&mut admin)
+                .await?;
+        for name in names {
+            let statement = format!("drop database if exists {name} with (force)");
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut admin).await?;
         }
+        Ok(())
+    }
+
+    fn place(&self, name: &str) -> Place {
+        let name = format!("{}{name}", self.prefix);
+        Place { options: self.options.clone().database(&name), name, server_url: self.url.clone() }
     }
 }
 
 /// One database.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
-    pub(crate) name: String,
+    name: String,
     options: PgConnectOptions,
     server_url: String,
 }
