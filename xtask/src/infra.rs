@@ -157,6 +157,10 @@ impl Infra {
         if let Some(url) = &self.amqp_admin_url {
             variables.push(("PATCHFLEET_TEST_AMQP_ADMIN_URL", url.clone()));
         }
+        // For tests that need a second cluster. A given database may be of a version that we have no programs of.
+        if let Some(database) = lock(&self.servers.database).as_ref() {
+            variables.extend(database.program_variables());
+        }
         variables
     }
 

@@ -114,6 +114,15 @@ impl Postgres {
         format!("postgres://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port)
     }
 
+    /// Where a test finds the programs of this version, and the libraries that unpacked ones need.
+    pub(crate) fn program_variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![("PATCHFLEET_TEST_POSTGRES_BIN", self.programs.bin.display().to_string())];
+        if let Some(libraries) = &self.programs.libraries {
+            variables.push(("PATCHFLEET_TEST_POSTGRES_LIBRARIES", libraries.display().to_string()));
+        }
+        variables
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
