@@ -12,7 +12,6 @@ use serde_json::json;
 use sqlx::Connection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 use tally::{Fixture, POISON, Tally};
 use testkit::eventually;
 use tokio::sync::Semaphore;
@@ -165,8 +164,8 @@ async fn a_rebuild_switches_under_readers_writers_and_a_follower() {
     for round in 0..4 {
         eventually("the follower to go on", async || f.position().await > reached).await;
         if round == 2 {
-            f.tamper("delete from tally.line where seq = 7; update tally.total set events = 0").await;
             f.repairing(true);
+            f.tamper("delete from tally.line where seq = 7; update tally.total set events = 0").await;
         }
         let rebuilt = rebuild_anew(&f).await;
         f.repairing(false);
@@ -348,10 +347,7 @@ async fn a_reader_who_does_not_end_stops_the_switch_and_not_the_follower() {
         assert_eq!(f.schemas().await, ["tally", "tally_next"]);
         open.commit().await.unwrap();
     };
-    let (rebuilt, ()) =
-        tokio::time::timeout(Duration::from_mins(1), async { tokio::join!(rebuilding, reading) })
-            .await
-            .unwrap();
+    let (rebuilt, ()) = tokio::join!(rebuilding, reading);
     assert_eq!(rebuilt.unwrap().position, Position(20));
     stop.cancel();
 }
