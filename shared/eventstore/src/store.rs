@@ -86,11 +86,13 @@ impl Store {
             Decision::Append(facts) => facts,
         };
         let mut events: Vec<NewEvent> = facts.iter().map(NewEvent::of).collect();
+        let personal = events.iter().any(NewEvent::is_clear);
         seal(tx, self.database.keyring(), target.tenant, &mut events).await?;
         let committed = write(&mut **tx, target, false, A::STREAM, Some(loaded.version), &events)
             .await?
             .ok_or(StoreError::Conflict { stream_id: target.stream_id, attempts: 1 })?;
-        if !committed.repeated {
+        // A state of facts that were not sealed yet is not kept; the next one is folded from what is stored.
+        if !committed.repeated && !personal {
             keep_snapshot::<A>(tx, target, false, loaded, &facts, committed.version).await?;
         }
         Ok(committed)
