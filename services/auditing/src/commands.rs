@@ -1,6 +1,6 @@
 //! The one use case: a page of the trail, in the scope of whoever asks.
 
-use crate::{reading::Reading, trail};
+use crate::{reading::Readings, trail};
 use access::{Caller, Denied, Reach};
 use actix_web::http::StatusCode;
 use actix_web::web::ServiceConfig;
@@ -8,7 +8,7 @@ use contracts::Accepted;
 use contracts::auditing::{AuditFilter, AuditPage, AuditRecord, AuditRecordRead, ReadAuditTrail};
 use contracts::permissions::Permission;
 use eventstore::{Privacy, StoreError, Target, Tx};
-use foundation::{Foundation, accepted, failed, store_failed};
+use foundation::{Foundation, accepted, store_failed};
 use kernel::{Envelope, Position, Scope, StreamId, Tenant};
 use uuid::Uuid;
 use web::{ApiError, CommandContext};
@@ -41,12 +41,15 @@ async fn read_audit_trail(
     let target = Target {
         scope: &sight.writes,
         tenant: sight.tenant,
-        // A stream of its own for every reading: there is no state to keep, and a stream is loaded whole.
-        stream_id: StreamId::derived(context.cause.command_id.0, "reading"),
+        stream_id: StreamId::derived(
+            sight.tenant.customer_id.map_or(sight.tenant.partner_id.0, |id| id.0),
+            "readings",
+        ),
         cause: &context.cause,
         occurred_at: None,
     };
-    let committed = foundation.store.execute::<Reading>(target, fact).await.map_err(failed)?;
+    let committed =
+        foundation.store.record::<Readings>(target, &[fact.into()]).await.map_err(store_failed)?;
     Ok(accepted(page, committed))
 }
 

@@ -1,34 +1,12 @@
 //! That somebody read the audit trail is a fact as well.
 
-use contracts::auditing::{AuditAccessEvent, AuditRecordRead};
-use kernel::{Aggregate, Refused};
-use std::convert::Infallible;
+use contracts::auditing::AuditAccessEvent;
+use kernel::Journal;
 
-/// The aggregate: one per reading, with nothing to decide.
-#[derive(Debug)]
-pub(crate) struct Reading;
+/// The readings of one tenant's trail.
+pub(crate) enum Readings {}
 
-/// Nothing is ever refused.
-#[derive(Debug, thiserror::Error)]
-#[error("never")]
-pub(crate) struct Refusal(Infallible);
-
-impl Refused for Refusal {
-    fn code(&self) -> &'static str {
-        match self.0 {}
-    }
-}
-
-impl Aggregate for Reading {
+impl Journal for Readings {
     const STREAM: &'static str = "auditing.reading";
-    type State = ();
-    type Command = AuditRecordRead;
     type Event = AuditAccessEvent;
-    type Refusal = Refusal;
-
-    fn decide((): &(), read: AuditRecordRead) -> Result<Vec<AuditAccessEvent>, Refusal> {
-        Ok(vec![read.into()])
-    }
-
-    fn evolve((): (), _: &AuditAccessEvent) {}
 }

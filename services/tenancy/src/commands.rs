@@ -213,8 +213,8 @@ async fn record_denied_access(
         object_id: command.object_id,
         operation: command.operation,
     };
-    // One per attempt: there is no state to keep, and a stream per user would be read whole each time.
-    let stream_id = StreamId::derived(context.cause.command_id.0, "denied access");
+    let stream_id =
+        StreamId::derived(tenant.customer_id.map_or(tenant.partner_id.0, |id| id.0), "denied access");
     let target = Target {
         scope: if tenant == Tenant::PLATFORM { &Scope::Platform } else { &scope },
         tenant,
@@ -222,6 +222,7 @@ async fn record_denied_access(
         cause: &context.cause,
         occurred_at: None,
     };
-    let committed = foundation.store.execute::<DeniedAccess>(target, attempt).await.map_err(failed)?;
+    let committed =
+        foundation.store.record::<DeniedAccess>(target, &[attempt.into()]).await.map_err(store_failed)?;
     Ok(accepted((), committed))
 }

@@ -7,7 +7,7 @@ use crate::{
     privacy::seal,
 };
 use chrono::{DateTime, Utc};
-use kernel::{Aggregate, Cause, EventData, Scope, StreamId, Tenant};
+use kernel::{Aggregate, Cause, Journal, Scope, StreamId, Tenant};
 use sqlx::PgExecutor;
 
 /// How often a command is decided anew because others wrote the stream meanwhile.
@@ -80,7 +80,7 @@ impl Store {
         command: A::Command,
     ) -> Result<Committed, ExecuteError<A::Refusal>> {
         let command_id = Some(target.cause.command_id);
-        let loaded = load::<A>(&mut **tx, target.scope, false, target.stream_id, command_id).await?;
+        let loaded = load::<A>(tx, target.scope, false, target.stream_id, command_id).await?;
         let facts = match decide::<A>(&loaded, command)? {
             Decision::Nothing(committed) => return Ok(committed),
             Decision::Append(facts) => facts,
@@ -98,24 +98,38 @@ impl Store {
         Ok(committed)
     }
 
-    /// Records facts that need no look at their stream, exactly once in effect for the command id, as long as its key is
-    /// kept: see [`crate::prune_command_keys`].
-    pub async fn append_blind<E: EventData>(
+    /// Records facts about which nobody decides, exactly once in effect for the command id, as long as its key is kept:
+    /// see [`crate::prune_command_keys`].
+    pub async fn record<J: Journal>(
         &self,
         target: Target<'_>,
-        stream: &'static str,
-        facts: &[E],
+        facts: &[J::Event],
     ) -> Result<Committed, StoreError> {
-        let mut events: Vec<NewEvent> = facts.iter().map(NewEvent::of).collect();
+        let events: Vec<NewEvent> = facts.iter().map(NewEvent::of).collect();
         for _ in 0..ATTEMPTS_MAX {
-            let mut tx = self.database.begin(target.scope).await?;
-            seal(&mut tx, self.database.keyring(), target.tenant, &mut events).await?;
-            if let Some(committed) = write(&mut *tx, target, false, stream, None, &events).await? {
-                tx.commit().await?;
+            if let Some(committed) = self.try_to_record(target, J::STREAM, events.clone()).await? {
                 return Ok(committed);
             }
         }
         Err(StoreError::Conflict { stream_id: target.stream_id, attempts: ATTEMPTS_MAX })
+    }
+
+    async fn try_to_record(
+        &self,
+        target: Target<'_>,
+        stream: &'static str,
+        mut events: Vec<NewEvent>,
+    ) -> Result<Option<Committed>, StoreError> {
+        if !events.iter().any(NewEvent::is_clear) {
+            return write(self.database.pool(), target, true, stream, None, &events).await;
+        }
+        let mut tx = self.database.begin(target.scope).await?;
+        seal(&mut tx, self.database.keyring(), target.tenant, &mut events).await?;
+        let outcome = write(&mut *tx, target, false, stream, None, &events).await?;
+        if outcome.is_some() {
+            tx.commit().await?;
+        }
+        Ok(outcome)
     }
 
     /// The state of an aggregate and its version (0 if there is none in this scope).
@@ -167,8 +181,7 @@ async fn attempt<A: Aggregate>(
     }
     let outcome = write(&mut *connection, target, true, A::STREAM, Some(loaded.version), &events).await?;
     if let Some(committed) = outcome.filter(|committed| !committed.repeated) {
-        let kept =
-            keep_snapshot::<A>(&mut connection, target, true, loaded, &facts, committed.version).await;
+        let kept = keep_snapshot::<A>(&mut connection, target, true, loaded, &facts, committed.version).await;
         // The command is carried out whatever becomes of its snapshot.
         if let Err(error) = kept {
             tracing::warn!(stream.id = %target.stream_id, %error, "a snapshot was not kept");

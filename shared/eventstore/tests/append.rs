@@ -1,17 +1,13 @@
 //! What an append writes, and every answer it can give.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "tests fail by panicking, and wait for their own tasks"
-)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 #[path = "support/counter.rs"]
 mod counter;
 
 use counter::{Counted, Counter};
 use eventstore::{Database, DatabaseOptions, ExecuteError, Store, StoreError, Target, prune_command_keys};
-use kernel::{Aggregate, Cause, Refused, Scope, StreamId, Tenant};
+use kernel::{Aggregate, Cause, Journal, Refused, Scope, StreamId, Tenant};
 use std::time::Duration;
 use testkit::{TestDatabase, cause, id};
 
@@ -75,6 +71,14 @@ impl Aggregate for Many {
     fn evolve(state: i64, _: &Counted) -> i64 {
         state + 1
     }
+}
+
+/// The same without a question.
+struct Tally;
+
+impl Journal for Tally {
+    const STREAM: &'static str = Many::STREAM;
+    type Event = Counted;
 }
 
 #[tokio::test]
@@ -202,7 +206,7 @@ async fn a_stream_that_is_expected_and_not_there_is_refused_and_keeps_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn blind_commands_need_no_version_and_are_carried_out_once_each() {
+async fn what_nobody_decides_about_needs_no_version_and_is_recorded_once_per_command() {
     let f = Fixture::new().await;
     let stream: StreamId = id();
     let causes: Vec<Cause> = (0..12).map(|_| cause()).collect();
@@ -215,7 +219,7 @@ async fn blind_commands_need_no_version_and_are_carried_out_once_each() {
             let facts = [Counted(1), Counted(2)];
             // Many writers of one stream may use up the attempts; the caller's retry is part of the contract.
             let committed = loop {
-                match store.append_blind(target, Many::STREAM, &facts).await {
+                match store.record::<Tally>(target, &facts).await {
                     Ok(committed) => break committed,
                     Err(StoreError::Conflict { .. }) => {}
                     Err(error) => panic!("{error}"),
@@ -234,27 +238,27 @@ async fn blind_commands_need_no_version_and_are_carried_out_once_each() {
 }
 
 #[tokio::test]
-async fn a_blind_command_does_not_write_another_tenants_stream() {
+async fn a_journal_does_not_write_another_tenants_stream() {
     let f = Fixture::new().await;
     let (stream, first): (StreamId, _) = (id(), cause());
-    f.store.append_blind(f.target(stream, &first), Many::STREAM, &[Counted(1)]).await.unwrap();
+    f.store.record::<Tally>(f.target(stream, &first), &[Counted(1)]).await.unwrap();
     let foreign = Tenant::customer(id(), id());
     let (scope, second) = (Scope::partner_of(foreign), cause());
     let target =
         Target { scope: &scope, tenant: foreign, stream_id: stream, cause: &second, occurred_at: None };
-    let refused = f.store.append_blind(target, Many::STREAM, &[Counted(1)]).await.unwrap_err();
+    let refused = f.store.record::<Tally>(target, &[Counted(1)]).await.unwrap_err();
     assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
     assert_eq!(f.stored().await, [(stream, 1)]);
     assert_eq!(f.count("select count(*) from es.command_key").await, 1);
 }
 
 #[tokio::test]
-async fn keys_of_blind_commands_are_forgotten_with_age() {
+async fn keys_of_recorded_commands_are_forgotten_with_age() {
     let f = Fixture::new().await;
     let stream: StreamId = id();
     for _ in 0..3 {
         let cause = cause();
-        f.store.append_blind(f.target(stream, &cause), Many::STREAM, &[Counted(1)]).await.unwrap();
+        f.store.record::<Tally>(f.target(stream, &cause), &[Counted(1)]).await.unwrap();
     }
     let aged = "update es.command_key set recorded_at = now() - interval '8 days' where version < 3";
     sqlx::query(aged).execute(&mut f.database.owner().await).await.unwrap();

@@ -158,9 +158,9 @@ async fn a_snapshot_is_kept_in_the_transaction_of_its_events_and_goes_with_it() 
         }
         assert_eq!(f.store.load_in::<Kept>(&mut tx, &f.scope, stream).await.unwrap(), 5);
         if end == "commit" {
-            tx.commit().await.unwrap()
+            tx.commit().await.unwrap();
         } else {
-            tx.rollback().await.unwrap()
+            tx.rollback().await.unwrap();
         }
         assert_eq!(f.snapshots().await.len(), usize::from(end == "commit"), "after {end}");
     }

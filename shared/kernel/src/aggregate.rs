@@ -39,6 +39,14 @@ pub trait Aggregate: 'static {
     fn evolve(state: Self::State, event: &Self::Event) -> Self::State;
 }
 
+/// Facts that follow one another and about which nobody decides: they are recorded without a look at those before.
+pub trait Journal: 'static {
+    /// The kind of stream, for example `auditing.reading`.
+    const STREAM: &'static str;
+    /// A fact.
+    type Event: EventData;
+}
+
 /// How a state is kept so that a long stream need not be folded from its first event. Snapshots are disposable: one that
 /// cannot be read is as good as none.
 #[derive(Debug)]

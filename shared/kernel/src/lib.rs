@@ -10,7 +10,7 @@ mod id;
 mod personal;
 mod scope;
 
-pub use aggregate::{Aggregate, Refused, Snapshot, fold};
+pub use aggregate::{Aggregate, Journal, Refused, Snapshot, fold};
 pub use canonical::canonical_json;
 pub use cause::{Actor, ActorKind, Cause};
 pub use event::{Envelope, EventData, MalformedEvent, Position};

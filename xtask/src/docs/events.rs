@@ -135,13 +135,14 @@ fn words(set: &EventSet) -> String {
     set.doc.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The kind of stream of each set of events, from the aggregates.
+/// The kind of stream of each set of events, from the aggregates and journals.
 pub(super) fn streams(sources: &[Source]) -> BTreeMap<String, String> {
     let mut streams = BTreeMap::new();
     for source in sources {
-        for aggregate in source.text.split("impl Aggregate for ").skip(1) {
-            let stream = between(aggregate, "const STREAM: &'static str = \"", "\"");
-            let events = between(aggregate, "type Event = ", ";");
+        let text = source.text.replace("impl Journal for ", "impl Aggregate for ");
+        for owner in text.split("impl Aggregate for ").skip(1) {
+            let stream = between(owner, "const STREAM: &'static str = \"", "\"");
+            let events = between(owner, "type Event = ", ";");
             if let (Some(stream), Some(events)) = (stream, events) {
                 let name = events.rsplit("::").next().unwrap_or(events);
                 streams.insert(name.to_owned(), stream.to_owned());
