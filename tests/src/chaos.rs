@@ -89,6 +89,8 @@ pub struct Report {
     pub answered_as_repeated: u64,
     /// Messages that the probe has seen a second time.
     pub duplicates: u64,
+    /// The longest time without a new position during the load, in seconds.
+    pub longest_standstill_seconds: f64,
     /// How long the system took to become quiet after the load, in seconds.
     pub quiet_after_seconds: f64,
     /// What was looked at.

@@ -12,7 +12,7 @@ fn nothing_is_lost_and_nothing_doubled_when_everything_is_killed_once() {
     // Fewer events than in a long run: beside it, the other tests are at work.
     let output = Command::new(xtask)
         .args(["chaos", "--minutes", "0.5", "--kills", "9", "--seed", "3"])
-        .args(["--rate", "60", "--scans", "3", "--lanes", "12"])
+        .args(["--rate", "60", "--scans", "3", "--lanes", "12", "--at-least", "25"])
         .env_remove("PATCHFLEET_INFRA_STATE")
         .output()
         .unwrap();

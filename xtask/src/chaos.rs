@@ -19,6 +19,7 @@ use journeys::chaos::{Check, World};
 use outcome::Outcome;
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -59,6 +60,9 @@ pub(crate) struct Options {
     /// Commands under way at the same time
     #[arg(long, default_value_t = 24)]
     lanes: u32,
+    /// Events that must have been stored per second, on average
+    #[arg(long, default_value_t = 100)]
+    at_least: u32,
     /// Build the programs for release
     #[arg(long)]
     release: bool,
@@ -168,8 +172,15 @@ fn carry_out(options: &Options, progress: &Progress) -> Result<Outcome> {
         .finish(QUIET_LIMIT + JUDGEMENT_LIMIT, |what| step.note(what))
         .with_context(|| format!("the logs are in {}", infra.folder().display()))?;
     step.done("is done");
+    let step = progress.step("views");
+    let mut checks = own_checks(&fleet);
+    for view in VIEWS {
+        step.note(&format!("comparing {view} with a fresh fold of the log"));
+        checks.push(check_view(&programs.patchfleet, &settings, view)?);
+    }
+    step.done("are compared");
     let leaders = fleet.logged(LEADS).len();
-    Ok(Outcome::new(options, struck, report, own_checks(&fleet), leaders))
+    Ok(Outcome::new(options, struck, report, checks, leaders))
 }
 
 /// What a backbone logs when it becomes the leader.
@@ -206,6 +217,32 @@ fn under_load(
     }
     bar.into_inner().done(&format!("{} blows were struck", struck.len()));
     Ok(struck)
+}
+
+/// The projections of the log.
+const VIEWS: [&str; 2] = ["views", "auditing.trail"];
+
+/// Has the program compare a view with a fresh fold of the log.
+fn check_view(program: &Path, settings: &BTreeMap<String, String>, view: &str) -> Result<Check> {
+    let output = Command::new(program)
+        .args(["views", "check", view])
+        .envs(settings)
+        .output()
+        .with_context(|| format!("checking {view}"))?;
+    let mut check = Check::new(&format!("the view {view} is what a fresh fold of the log gives"));
+    check.look(None);
+    if !output.status.success() {
+        for line in String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .chain(String::from_utf8_lossy(&output.stderr).lines())
+        {
+            check.violate(line.to_owned());
+        }
+        if check.violations == 0 {
+            check.violate(format!("`patchfleet views check {view}` ended with {}", output.status));
+        }
+    }
+    Ok(check)
 }
 
 /// What only the launcher can see.

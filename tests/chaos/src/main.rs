@@ -9,6 +9,7 @@ mod plan;
 mod probe;
 mod quiet;
 mod send;
+mod standstill;
 mod verify;
 
 use anyhow::{Context, Result};
@@ -17,6 +18,7 @@ use load::Load;
 use probe::Probe;
 use quiet::Outlook;
 use sqlx::{Connection, PgConnection};
+use standstill::Standstill;
 use std::{process::ExitCode, sync::atomic::Ordering, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -25,9 +27,6 @@ const TELL_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long commands under way may take to be acknowledged after everything is up again.
 const LAST_ANSWERS_LIMIT: Duration = Duration::from_mins(2);
-
-/// A server under attack may not answer at all.
-const ASK_LIMIT: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -56,10 +55,10 @@ async fn run() -> Result<bool> {
     listeners.spawn(listening);
     let load = Load::begin(&world).await?;
     say(&Said::Ready);
-    let events_before = stored(&world).await.unwrap_or(0);
+    let events_before = stored(&world.database_url).await?;
 
-    until_told(&world, &load, &probe).await;
-    let report = finish(&world, load, &probe, events_before).await?;
+    let standstill = until_told(&world, &load, &probe).await;
+    let report = finish(&world, load, &probe, events_before, standstill.longest).await?;
     probe_stop.cancel();
     listeners.join_all().await;
     let holds = report.holds();
@@ -74,52 +73,50 @@ fn say(said: &Said) {
     }
 }
 
-/// Tells progress until standard input is closed.
-async fn until_told(world: &World, load: &Load, probe: &Probe) {
+/// Tells progress until standard input is closed; answers with the longest time without a new position.
+async fn until_told(world: &World, load: &Load, probe: &Probe) -> Standstill {
     let (told, mut end) = tokio::sync::oneshot::channel::<()>();
     // A thread, since reading standard input holds one.
     std::thread::spawn(move || {
         _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         drop(told);
     });
+    let mut standstill = Standstill::new(&world.database_url);
     let mut ticks = tokio::time::interval(TELL_PAUSE);
-    let mut known = 0;
     loop {
         tokio::select! {
-            _ = &mut end => return,
-            _ = ticks.tick() => {
-                known = stored(world).await.unwrap_or(known);
-                say(&Said::Progress(Progress {
-                    stored: known,
-                    acknowledged: load.ledger.count(),
-                    failed_attempts: load.sender.failures().values().sum(),
-                    probed: probe.count(),
-                }));
-            }
+            _ = &mut end => return standstill,
+            () = standstill.look() => {}
+            _ = ticks.tick() => say(&Said::Progress(Progress {
+                stored: standstill.seq,
+                acknowledged: load.ledger.count(),
+                failed_attempts: load.sender.failures().values().sum(),
+                probed: probe.count(),
+            })),
         }
     }
 }
 
-/// Events that have a position.
-async fn stored(world: &World) -> Result<i64> {
-    let ask = async {
-        let mut database = PgConnection::connect(&world.database_url).await?;
-        let seq = sqlx::query_scalar("select seq from es.sequencer").fetch_one(&mut database).await?;
-        database.close().await?;
-        anyhow::Ok(seq)
-    };
-    tokio::time::timeout(ASK_LIMIT, ask).await?
+/// Events in the table: what was stored a moment ago may have no position yet.
+async fn stored(database_url: &str) -> Result<i64> {
+    let mut database = PgConnection::connect(database_url).await.context("asking the database")?;
+    let events = sqlx::query_scalar("select count(*) from es.event").fetch_one(&mut database).await?;
+    database.close().await?;
+    Ok(events)
 }
 
-async fn finish(world: &World, mut load: Load, probe: &Probe, events_before: i64) -> Result<Report> {
+async fn finish(
+    world: &World,
+    mut load: Load,
+    probe: &Probe,
+    events_before: i64,
+    longest_standstill: Duration,
+) -> Result<Report> {
     let doing = |what: &str| say(&Said::Doing { what: what.to_owned() });
     doing("waiting for the last acknowledgements");
     load.end(LAST_ANSWERS_LIMIT).await?;
     let load_seconds = load.begun.elapsed().as_secs_f64();
-    // Counted in the table: what was stored a moment ago may have no position yet.
-    let mut database = PgConnection::connect(&world.database_url).await.context("asking the database")?;
-    let events: i64 = sqlx::query_scalar("select count(*) from es.event").fetch_one(&mut database).await?;
-    database.close().await?;
+    let events = stored(&world.database_url).await?;
 
     doing("waiting until nothing is under way");
     let http = runtime::http::internal_client(Duration::from_secs(10)).context("making an HTTP client")?;
@@ -155,6 +152,7 @@ async fn finish(world: &World, mut load: Load, probe: &Probe, events_before: i64
         failed_attempts: load.sender.failures(),
         repeated_on_purpose: ledger.again_on_purpose.load(Ordering::Relaxed),
         answered_as_repeated: load.sender.repeated.load(Ordering::Relaxed),
+        longest_standstill_seconds: longest_standstill.as_secs_f64(),
         duplicates: send::lock(&probe.seen).duplicates,
         quiet_after_seconds,
         checks,

@@ -63,6 +63,15 @@ impl Outcome {
         let mut checks = report.checks.clone();
         checks.push(recovered);
         checks.extend(own_checks);
+        let events_per_second = if report.load_seconds > 0.0 {
+            as_f64(usize::try_from(report.load_events).unwrap_or(0)) / report.load_seconds
+        } else {
+            0.0
+        };
+        let mut rate = Check::new("the load was as high as it must be");
+        let too_low = events_per_second < f64::from(options.at_least);
+        rate.look(too_low.then(|| format!("{events_per_second:.0} events/s, not {}", options.at_least)));
+        checks.push(rate);
         let kills = struck.iter().filter(|blow| blow.kind.is_kill()).count();
         Self {
             seed: options.seed,
@@ -73,11 +82,7 @@ impl Outcome {
             disturbances: struck.len() - kills,
             by_kind,
             leaders,
-            events_per_second: if report.load_seconds > 0.0 {
-                as_f64(usize::try_from(report.load_events).unwrap_or(0)) / report.load_seconds
-            } else {
-                0.0
-            },
+            events_per_second,
             checks,
             report,
             struck,
@@ -145,6 +150,7 @@ impl Display for Outcome {
         for (what, count) in &report.failed_attempts {
             writeln!(f, "  {count:>6}  {what}")?;
         }
+        writeln!(f, "at the longest no position was given for {:.1} s", report.longest_standstill_seconds)?;
         writeln!(
             f,
             "quiet {:.1} s after the load; {} events in the log",

@@ -199,7 +199,7 @@ fn on_broker(infra: &Infra, blow: Blow) -> Result<String> {
     match blow.kind {
         Kind::BrokerKilled => infra.fell(Server::Broker, Fall::Killed, blow.down_for)?,
         Kind::BrokerRestarted => infra.fell(Server::Broker, Fall::Orderly, blow.down_for)?,
-        Kind::ConnectionsCut => return infra.cut_broker_connections(),
+        Kind::ConnectionsCut => return Ok(format!("{} connections", infra.cut_broker_connections()?)),
         Kind::DiskAlarm => {
             infra.broker_disk_alarm(true)?;
             thread::sleep(blow.down_for);

@@ -55,12 +55,12 @@ impl Infra {
         lock(&self.servers.database).as_ref().context(ENDED)?.crash_session()
     }
 
-    /// Cuts every connection to the broker; answers with their number.
+    /// Cuts every connection to the broker; answers with their number, as Erlang writes it.
     pub(crate) fn cut_broker_connections(&self) -> Result<String> {
         lock(&self.servers.broker)
             .as_ref()
             .context(ENDED)?
-            .evaluate("P = rabbit_networking:connections(), [exit(C, kill) || C <- P], length(P)")
+            .evaluate("length([exit(C, kill) || C <- rabbit_networking:connections()])")
     }
 
     /// Raises the broker's disk alarm, on which it blocks everybody who publishes, or takes it back.

@@ -6,7 +6,7 @@ use crate::{
     progress::Step,
     stop, workspace,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::process::Signal;
 use std::{
     fs,
@@ -172,10 +172,11 @@ impl RabbitMq {
             .args(["-kernel", "inet_dist_use_interface", "{127,0,0,1}"])
             .args(["-eval", &call]);
         let answer = process::output_of(&mut command)?;
-        if answer.contains("badrpc") {
-            bail!("the broker could not evaluate {expression}: {answer}");
-        }
-        Ok(answer)
+        // {value,7,[]}
+        let value = answer.strip_prefix("{value,").and_then(|rest| rest.strip_suffix(",[]}"));
+        value
+            .map(ToOwned::to_owned)
+            .with_context(|| format!("the broker could not evaluate {expression}: {answer}"))
     }
 
     /// Ends the node for good.

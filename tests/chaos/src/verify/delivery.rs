@@ -5,6 +5,7 @@ use crate::{consumers::Consumers, probe::Probe, send::lock};
 use anyhow::Result;
 use journeys::chaos::Check;
 use sqlx::PgConnection;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Examples of one consumer at the most.
@@ -27,6 +28,9 @@ pub(super) async fn consumers(database: &mut PgConnection, consumers: &Consumers
                from es.event e join es.order_log o on o.pos = e.pos
               where e.event_type like any ($2)
                 and not exists (select from es.inbox i where i.consumer = $1 and i.event_id = e.event_id)
+                -- Below the consumer's place rows are pruned after an hour.
+                and (e.recorded_at > now() - interval '55 minutes'
+                     or o.seq > (select c.seq from es.consumer c where c.name = $1))
               order by o.seq limit $3",
         )
         .bind(name)
@@ -52,7 +56,24 @@ pub(super) async fn consumers(database: &mut PgConnection, consumers: &Consumers
     for (consumer, event_id) in unknown {
         strangers.violate(format!("{consumer} has handled {event_id}, which is not stored"));
     }
-    Ok(vec![handled, strangers])
+    let mut aside = Check::new("nothing is parked, nothing waits for another attempt");
+    let (parked, postponed): (i64, i64) =
+        sqlx::query_as("select (select count(*) from es.parked), (select count(*) from es.postponed)")
+            .fetch_one(&mut *database)
+            .await?;
+    aside.looked_at = handled.looked_at;
+    if parked + postponed > 0 {
+        aside.violate(format!("{parked} events are parked, {postponed} wait for another attempt"));
+    }
+    let reasons: Vec<(String, String, String)> =
+        sqlx::query_as("select consumer, event_type, reason from es.parked order by parked_at limit $1")
+            .bind(EXAMPLES)
+            .fetch_all(database)
+            .await?;
+    for (consumer, event_type, reason) in reasons {
+        aside.violate(format!("{consumer} has parked {event_type}: {reason}"));
+    }
+    Ok(vec![handled, strangers, aside])
 }
 
 /// Every event was published at least once, as it is stored.
@@ -80,5 +101,20 @@ pub(super) fn probe(probe: &Probe, events: &[Stored]) -> Vec<Check> {
             events.len()
         ));
     }
-    vec![published, seen.same_bytes.clone(), seen.in_order.clone()]
+    let mut holes =
+        Check::new("every message names the event of its type before it, so that a hole would be seen");
+    let mut last: HashMap<&str, i64> = HashMap::new();
+    for event in events {
+        let Some(seq) = event.seq else { continue };
+        let before = last.insert(&event.event_type, seq);
+        let Some(sighting) = seen.events.get(&event.event_id) else { continue };
+        let wrong = sighting.previous != before;
+        holes.look(wrong.then(|| {
+            format!(
+                "{} at {seq} names {:?} as the one before it, which is {before:?}",
+                event.event_type, sighting.previous
+            )
+        }));
+    }
+    vec![published, holes, seen.same_bytes.clone(), seen.in_order.clone()]
 }
