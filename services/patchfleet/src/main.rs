@@ -7,6 +7,7 @@
 
 mod backbone;
 mod events;
+mod restore;
 mod serve;
 mod views;
 
@@ -44,6 +45,10 @@ enum Command {
     ///
     /// Signs in with database.migration_url (or database.url), which must be allowed to create roles and schemas.
     Migrate,
+    /// Let a log go on that was restored from a dump into a new cluster; does nothing where it was not.
+    ///
+    /// Signs in with database.migration_url (or database.url). The steps around it: docs/runbooks/restore.md.
+    Restore,
     /// List every setting with its default and meaning.
     Settings,
     /// Look into the log of events, and decide about those that could not be handled.
@@ -81,6 +86,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         match arguments.command {
             Command::Serve { services } => serve::serve(&settings, &services).await,
             Command::Migrate => migrate(&settings).await,
+            Command::Restore => restore::run(&settings).await,
             Command::Settings => Ok(()),
             Command::Events(arguments) => events::run(&settings, arguments).await,
             Command::Views(arguments) => views::run(&settings, arguments).await,

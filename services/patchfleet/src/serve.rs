@@ -58,8 +58,13 @@ async fn start(service: Service, settings: &Settings, lifecycle: &Lifecycle) -> 
 
 /// Lists every key with its meaning, its default and the variable that sets it.
 pub(crate) fn print_settings() -> anyhow::Result<()> {
-    let services =
-        [devices::config::KEYS, feeds::config::KEYS, scheduling::config::KEYS, alerts::config::KEYS];
+    let services = [
+        backbone::KEYS,
+        devices::config::KEYS,
+        feeds::config::KEYS,
+        scheduling::config::KEYS,
+        alerts::config::KEYS,
+    ];
     let mut out = std::io::stdout().lock();
     for key in Settings::describe().iter().chain(services.into_iter().flatten()) {
         let default = if key.default.is_empty() { "none" } else { key.default };
