@@ -6,6 +6,7 @@ mod callers;
 mod isolation;
 mod mutations;
 mod reading;
+mod rebuilding;
 mod schema;
 mod sockets;
 mod subscriptions;

@@ -7,8 +7,9 @@ use chrono::TimeDelta;
 use contracts::Service;
 use contracts::tenancy::RecordDeniedAccess;
 use contracts::{Accepted, Written};
-use eventstore::{Sequencer, Store, Target};
-use kernel::{Aggregate, EventData, MalformedEvent, Position, Refused, Scope, StreamId, Tenant};
+use eventstore::{Projection, Sequencer, Store, StoreError, Target, Tx};
+use gateway::views::Views;
+use kernel::{Aggregate, Envelope, EventData, MalformedEvent, Position, Refused, Scope, StreamId, Tenant};
 use runtime::settings::Address;
 use runtime::{Lifecycle, Settings, SystemClock, SystemIds};
 use serde_json::{Value, json};
@@ -93,11 +94,33 @@ impl Aggregate for Anything {
     fn evolve((): (), _: &Fact) {}
 }
 
+/// The views, taking in each event by itself.
+pub(crate) struct OneByOne(Views);
+
+#[async_trait::async_trait]
+impl Projection for OneByOne {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+    fn schema(&self) -> &'static str {
+        self.0.schema()
+    }
+    fn tables(&self) -> &'static [&'static str] {
+        self.0.tables()
+    }
+    fn opened_types(&self) -> &'static [&'static str] {
+        self.0.opened_types()
+    }
+    async fn apply(&self, tx: &mut Tx, event: &Envelope) -> Result<(), StoreError> {
+        self.0.apply(tx, event).await
+    }
+}
+
 /// What the place for commands was sent.
 pub(crate) type Noted = Arc<Mutex<Vec<(access::Caller, RecordDeniedAccess)>>>;
 
 pub(crate) struct System {
-    _database: TestDatabase,
+    pub(crate) database: TestDatabase,
     pub(crate) noted: Noted,
     _broker: TestBroker,
     store: Store,
@@ -136,7 +159,7 @@ impl System {
             store: Store::new(connection.clone()),
             sequencer: Sequencer::new(connection),
             recorded: AtomicI64::new(0),
-            _database: database,
+            database,
             noted,
             _broker: broker,
             issuer,
@@ -147,8 +170,15 @@ impl System {
         }
     }
 
+    /// Stops, and insists that the views are what the log says, whatever the test made of them.
     pub(crate) async fn stop(self) {
         self.lifecycle.shutdown(STOP_DEADLINE).await.unwrap();
+        let checked =
+            eventstore::check(self.store.database(), &self.database.owner_url(), &OneByOne(Views), &|_| {})
+                .await
+                .unwrap();
+        let different: Vec<_> = checked.tables.iter().filter(|table| table.differing > 0).collect();
+        assert!(different.is_empty(), "{different:#?}");
     }
 
     /// Appends facts to a stream; they have no position until `sequence`.
