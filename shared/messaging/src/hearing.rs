@@ -10,7 +10,8 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// Waits until `consumer` has handled every event of its `interests` that has a position now; whether it has before
 /// `timeout` is over.
 ///
-/// With a partner, of that partner's own events only: nobody waits for another tenant's, nor for a vendor's import.
+/// With a partner, of that partner's own events only: nobody waits for another tenant's, nor for a vendor's import. An
+/// event that was set aside is waited for only as long as the consumer's place has not passed it, a moment.
 ///
 /// A caller that saw an approval in a view and then sends a command must not hear "not approved" from a service that
 /// has not heard of it yet.
@@ -31,13 +32,17 @@ pub async fn has_heard_all(
             "select exists (
                select
                  from es.order_log o
-                 join es.event e on e.xid = o.xid and e.pos = o.pos
                 where o.seq > coalesce((select c.seq from es.consumer c where c.name = $1), 0)
                   and o.seq <= $2
-                  and e.event_type like any ($3)
-                  and ($4::uuid is null or e.partner_id = $4)
-                  and not exists (select from es.inbox i where i.consumer = $1 and i.event_id = e.event_id))",
+                  and o.event_type like any ($3)
+                  and ($4::uuid is null or o.partner_id = $4)
+                  and not exists (select
+                                    from es.event e
+                                    join es.inbox i on i.consumer = $1 and i.event_id = e.event_id
+                                   where e.xid = o.xid and e.pos = o.pos))",
         )
+        // Planned anew each time: a kept plan may be from when the tables were empty.
+        .persistent(false)
         .bind(consumer)
         .bind(head.0)
         .bind(&patterns)

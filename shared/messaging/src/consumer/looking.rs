@@ -59,6 +59,8 @@ pub(super) async fn look(
               order by seq
               limit $4",
         )
+        // Planned anew each time: a kept plan may be from when the log was short.
+        .persistent(false)
         .bind(question.floor)
         .bind(to)
         .bind(patterns)

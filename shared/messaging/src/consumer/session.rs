@@ -17,7 +17,7 @@ use crate::{
     postponed::{Postponed, waiting},
     topology,
 };
-use eventstore::{Log, StoreError};
+use eventstore::{Log, Page, StoreError};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use kernel::{Envelope, Position, Scope};
 use lapin::{
@@ -129,16 +129,24 @@ impl<'a> Session<'a> {
     /// Reads from the log what the broker may never have had: events from before the queue, or lost with an old broker.
     async fn catch_up(&mut self) -> Result<(), Lost> {
         loop {
-            let page = self.log.page(Position(self.place.floor()), PAGE).await?;
-            let Some(last) = page.last().map(|event| event.seq.0) else { return Ok(()) };
-            self.feed(page.into_iter().map(|event| Item { event, tag: None, attempt: 0 })).await?;
-            if self.context.stop.is_cancelled() {
+            let page = self.page().await?;
+            let reached = page.reached.0;
+            self.feed(page.events.into_iter().map(|event| Item { event, tag: None, attempt: 0 })).await?;
+            if self.context.stop.is_cancelled() || reached == self.place.floor() {
                 return Ok(());
             }
-            self.place.raise(last);
+            self.place.raise(reached);
             self.write_place().await?;
             self.context.leadership.lock().await.confirm().await?;
         }
+    }
+
+    /// The next wanted events of the log that may not be dealt with.
+    async fn page(&mut self) -> Result<Page, StoreError> {
+        let interests = self.context.consumer.interests();
+        // The log knows whole types only; what else it gives is left out later.
+        let types = if interests.iter().any(|interest| interest.ends_with('*')) { &[] } else { interests };
+        self.log.page_of(Position(self.place.floor()), PAGE, types).await
     }
 
     async fn write_place(&mut self) -> Result<(), StoreError> {
@@ -154,9 +162,13 @@ impl<'a> Session<'a> {
         let (name, from) = (self.context.consumer.name(), self.place.floor());
         let mut holes = 0;
         while self.place.floor() < to && !self.context.stop.is_cancelled() {
-            let page = self.log.page(Position(self.place.floor()), PAGE).await?;
-            let Some(last) = page.last().map(|event| event.seq.0.min(to)) else { break };
+            let page = self.page().await?;
+            let reached = page.reached.0.min(to);
+            if reached == self.place.floor() {
+                break;
+            }
             let missing: Vec<Item> = page
+                .events
                 .into_iter()
                 .filter(|event| event.seq.0 <= to && !self.place.is_settled(event.seq.0) && self.wants(event))
                 .map(|event| Item { event, tag: None, attempt: 0 })
@@ -164,7 +176,7 @@ impl<'a> Session<'a> {
             holes += missing.len();
             self.feed(missing).await?;
             if !self.context.stop.is_cancelled() {
-                self.place.raise(last);
+                self.place.raise(reached);
             }
         }
         if holes > 0 {

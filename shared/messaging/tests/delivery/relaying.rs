@@ -1,7 +1,13 @@
 //! The relay: in order, once per event as far as possible, and by one process at a time.
 
-use crate::house::{House, Probe};
-use std::sync::Arc;
+use crate::{
+    house::{House, Probe},
+    wire::Wire,
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use testkit::eventually;
 
 async fn until_published(house: &House, position: i64) {
@@ -81,4 +87,27 @@ async fn each_message_says_where_the_event_before_it_was() {
     house.note(3..4).await;
     until_published(&house, 4).await;
     assert_eq!(house.previous().await, [Some(3)]);
+}
+
+/// As long as no broker without an alarm may be silent.
+const LONG: Duration = Duration::from_secs(11);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_takes_no_messages_is_waited_for_on_the_same_connection() {
+    let house = House::build().await;
+    house.listen_in().await;
+    let wire = Wire::to(&house.broker.url()).await;
+    let _relay = house.relay_to(wire.url());
+    house.note(0..5).await;
+    until_published(&house, 5).await;
+    wire.block(true);
+    let since = Instant::now();
+    house.note(5..15).await;
+    house.events().await;
+    eventually("a long time", async || since.elapsed() > LONG).await;
+    assert_eq!(house.count("select seq from es.relay").await, 5);
+    wire.block(false);
+    until_published(&house, 15).await;
+    assert_eq!(wire.connections(), 1);
+    assert_eq!(house.copies().await, (1..=15).collect::<Vec<_>>(), "nothing twice");
 }
