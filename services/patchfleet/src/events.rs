@@ -35,6 +35,8 @@ enum Command {
     Show(looking::Show),
     /// The events of one aggregate, from its first one.
     Stream(looking::Stream),
+    /// How many events of which type there are, and how far everybody is who reads them.
+    Stats,
     /// Events that a consumer could not handle: list and look, have them handled again, or drop them.
     #[command(subcommand)]
     Parked(parked::Command),
@@ -50,6 +52,7 @@ pub(crate) async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Re
         Command::Tail(tail) => tail.run(&database, &scope, arguments.paper).await,
         Command::Show(show) => show.run(&database, &scope, arguments.paper).await,
         Command::Stream(stream) => stream.run(&database, &scope, arguments.paper).await,
+        Command::Stats => looking::stats(&database, &scope, arguments.paper).await,
         Command::Parked(command) => {
             let broker = messaging::Broker::new(settings.broker.url.expose_secret(), "patchfleet events");
             command.run(&database, &broker, &scope, arguments.paper).await

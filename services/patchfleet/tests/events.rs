@@ -149,6 +149,22 @@ async fn a_stream_is_shown_from_its_first_event() {
 }
 
 #[tokio::test]
+async fn stats_count_the_scope_and_say_how_far_each_reader_is() {
+    let house = House::build().await;
+    let of = |scope: &[&str]| house.json(&[&["stats"], scope].concat())[0].clone();
+    let all = of(&["--all-tenants"]);
+    assert_eq!((all["head"].as_i64(), all["events"].as_i64()), (Some(4), Some(4)));
+    let first = of(&["--partner", &house.first.to_string()]);
+    assert_eq!(first["types"][0]["event_type"], "tenancy.CustomerRegistered");
+    assert_eq!((first["head"].as_i64(), first["types"][0]["events"].as_i64()), (Some(4), Some(3)));
+    // Nobody relays in this house.
+    let relay = all["readers"].as_array().unwrap().iter().find(|reader| reader["kind"] == "relay").unwrap();
+    assert_eq!((relay["position"].as_i64(), relay["behind"].as_i64()), (Some(0), Some(4)));
+    let table = String::from_utf8(house.events(&["stats", "--all-tenants"]).stdout).unwrap();
+    assert!(table.contains("4 events in this scope") && table.contains("relay"), "{table}");
+}
+
+#[tokio::test]
 async fn a_parked_event_is_listed_handed_back_and_dropped() {
     let house = House::build().await;
     let mut owner = house.database.owner().await;

@@ -19,6 +19,7 @@ mod reading;
 mod rebuild;
 mod restore;
 mod sequencer;
+mod stats;
 mod store;
 
 pub use append::NewEvent;
@@ -29,7 +30,10 @@ pub use follower::{FollowError, Projection, follow};
 pub use leadership::Leadership;
 pub use log::{Log, Page, REBUILD_PAGE_MAX, read_envelope};
 pub use migrate::{MigrateError, migrate, schema_fingerprint};
-pub use partitions::{PARTITION_WIDTH, Partition, ensure_partitions, partitions};
+pub use partitions::{
+    ArchiveError, Exported, PARTITION_WIDTH, Partition, attach_partition, detach_partition, drop_partition,
+    ensure_partitions, export_partition, partitions, verify_export,
+};
 pub use privacy::{Keyring, Privacy, PrivacyError};
 pub use reading::{EventFilter, Order, Reader};
 pub use rebuild::{
@@ -38,4 +42,5 @@ pub use rebuild::{
 };
 pub use restore::{RestoreError, Restored, restore};
 pub use sequencer::Sequencer;
+pub use stats::{ReaderStats, Stats, TypeStats, stats};
 pub use store::{Committed, Store, Target};
