@@ -6,11 +6,11 @@ use eventstore::{
     Database, DatabaseOptions, Keyring, Log, Privacy, PrivacyError, Sequencer, Store, StoreError, Target,
 };
 use kernel::{
-    Aggregate, Cause, CommandId, Envelope, EventData, MalformedEvent, Personal, Position, Refused, Scope,
-    Snapshot, StreamId, SubjectId, Tenant, canonical_json,
+    Aggregate, Cause, CommandId, Envelope, EventData, Journal, MalformedEvent, Personal, Position, Refused,
+    Scope, Snapshot, StreamId, SubjectId, Tenant, canonical_json,
 };
 use serde_json::{Value, json};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use std::convert::Infallible;
 use testkit::{TestDatabase, cause, eventually, id};
 
@@ -86,6 +86,11 @@ impl Aggregate for Person {
         }
         state
     }
+}
+
+impl Journal for Person {
+    const STREAM: &'static str = "test.person";
+    type Event = Fact;
 }
 
 struct Fixture {
@@ -321,6 +326,43 @@ async fn two_first_events_about_one_person_at_once_share_one_key() {
     let mut texts: Vec<String> = texts(&read).into_iter().map(|text| text.unwrap().to_owned()).collect();
     texts.sort();
     assert_eq!(texts, (0..8).map(|number| format!("{NAME} {number}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_append_that_has_to_begin_anew_is_not_sealed_under_the_key_that_was_rolled_back() {
+    let f = Fixture::new().await;
+    let mut subjects = [id::<SubjectId>(), id()];
+    subjects.sort();
+    let (stream_id, late, other) = (id::<StreamId>(), cause(), cause());
+    // Somebody else is about to give the second person a key: whoever gives the first one a key meanwhile waits here.
+    let mut owner = f.owner().await;
+    let mut elsewhere = owner.begin().await.unwrap();
+    let offer = "insert into privacy.subject_key (subject_id, partner_id, customer_id, wrapped_key) values ($1, $2, $3, '\\x00')";
+    let (partner, customer) = (f.tenant.partner_id.0, f.tenant.customer_id.map(|id| id.0));
+    sqlx::query(offer)
+        .bind(subjects[1].0)
+        .bind(partner)
+        .bind(customer)
+        .execute(&mut *elsewhere)
+        .await
+        .unwrap();
+    let names = Fact::Named { names: subjects.map(|subject| Personal::clear(subject, NAME)).to_vec() };
+    let target = |cause| Target { stream_id, ..f.target(subjects[0], cause) };
+    let waiting = f.store.record::<Person>(target(&late), std::slice::from_ref(&names));
+    let overtaken = async {
+        eventually("the append to wait for the key", async || {
+            let question = "select count(*) from pg_stat_activity
+                             where datname = current_database() and wait_event_type = 'Lock'";
+            sqlx::query_scalar::<_, i64>(question).fetch_one(&mut f.owner().await).await.unwrap() > 0
+        })
+        .await;
+        // A younger transaction writes the stream; then the older one has to begin anew.
+        f.store.record::<Person>(target(&other), &[Fact::Forgotten]).await.unwrap();
+        elsewhere.rollback().await.unwrap();
+    };
+    let (committed, ()) = tokio::join!(waiting, overtaken);
+    assert_eq!(committed.unwrap().version, 2);
+    assert_eq!(texts(&f.read(&f.privacy(), &f.scope).await.unwrap()), [Some(NAME); 2]);
 }
 
 #[tokio::test]
