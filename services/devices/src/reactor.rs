@@ -52,6 +52,11 @@ impl Consumer for Reactor {
         ]
     }
 
+    // A change of the catalogue judges all devices that hold the package: that is long enough for one transaction.
+    fn batch(&self) -> usize {
+        1
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
         if PatchEvent::owns(&event.event_type) {
             self.catalogue_changed(tx, event).await

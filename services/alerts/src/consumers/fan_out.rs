@@ -33,6 +33,16 @@ impl Consumer for FanOut {
         false
     }
 
+    // It hears everything and only keeps rows.
+    fn prefetch(&self) -> u16 {
+        256
+    }
+
+    // A statement or two for each event: some ten milliseconds, for which the order of all events waits.
+    fn batch(&self) -> usize {
+        32
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
         if !is_deliverable(&event.event_type) {
             return Ok(Outcome::Handled);
