@@ -102,7 +102,8 @@ impl AuditRecord {
         self.0.trace_id.as_deref()
     }
 
-    /// The fact itself.
+    /// The fact itself. A text about a person is `{"$personal": {"subject_id": …, "text": …}}`; once they are forgotten,
+    /// `"forgotten": true` stands in the place of the text.
     async fn payload(&self) -> Json<&serde_json::Value> {
         Json(&self.0.payload)
     }
