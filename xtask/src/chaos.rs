@@ -66,6 +66,9 @@ pub(crate) struct Options {
     /// Build the programs for release
     #[arg(long)]
     release: bool,
+    /// Run the database with settings that lose what was acknowledged: the run must then find violations
+    #[arg(long)]
+    forgetful: bool,
     /// Print the whole outcome as JSON
     #[arg(long)]
     json: bool,
@@ -134,7 +137,12 @@ fn carry_out(options: &Options, progress: &Progress) -> Result<Outcome> {
 
     let root = workspace::root()?;
     let programs = Programs::build(&root, options.release, progress)?;
-    let infra = Infra::start(&root, infra::Options::own_and_durable(), progress)?;
+    let servers = if options.forgetful {
+        infra::Options::own_and_forgetful()
+    } else {
+        infra::Options::own_and_durable()
+    };
+    let infra = Infra::start(&root, servers, progress)?;
     let (client_secret, internal_secret) = (infra::secret()?, infra::secret()?);
     let ports = services::any_ports()?;
     let mut settings = services::settings(&infra, &ports, &client_secret)?;

@@ -50,6 +50,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Servers of our own, whatever is given, which may lose what they acknowledged.
+    pub(crate) fn own_and_forgetful() -> Self {
+        Self { no_given: true, ..Self::default() }
+    }
+
     /// Servers of our own, whatever is given, which keep what they acknowledge.
     pub(crate) fn own_and_durable() -> Self {
         Self { no_given: true, durable: true, ..Self::default() }

@@ -13,6 +13,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fs::File,
     io::Write,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -65,8 +66,9 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    fn create(world: &World) -> Result<Self> {
-        let file = world.folder.join("acknowledged.jsonl");
+    /// A ledger that writes every acknowledgement into a file as well.
+    pub(crate) fn create(folder: &Path) -> Result<Self> {
+        let file = folder.join("acknowledged.jsonl");
         Ok(Self {
             file: Mutex::new(File::create(&file).with_context(|| format!("making {}", file.display()))?),
             acknowledged: Mutex::default(),
@@ -208,7 +210,7 @@ pub(crate) struct Load {
 impl Load {
     /// Makes the tenants and begins.
     pub(crate) async fn begin(world: &World) -> Result<Self> {
-        let (ledger, sender) = (Arc::new(Ledger::create(world)?), Arc::new(Sender::new(world)?));
+        let (ledger, sender) = (Arc::new(Ledger::create(&world.folder)?), Arc::new(Sender::new(world)?));
         let (partners, agents) = tokio::time::timeout(SETUP_LIMIT, set_up(world, &ledger, &sender))
             .await
             .with_context(|| format!("making the tenants: {:?}", sender.failures()))??;

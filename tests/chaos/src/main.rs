@@ -9,6 +9,7 @@ mod plan;
 mod probe;
 mod quiet;
 mod send;
+mod sightings;
 mod standstill;
 mod verify;
 

@@ -3,8 +3,16 @@
 mod audit;
 mod delivery;
 mod store;
+#[cfg(test)]
+mod tests;
 
-use crate::{consumers, load::Ledger, probe::Probe};
+use crate::{
+    consumers::{self, Consumers},
+    load::Ledger,
+    probe::Probe,
+    send::lock,
+    sightings::Sightings,
+};
 use anyhow::{Context, Result};
 use journeys::chaos::{Check, World};
 use sqlx::{Connection, PgConnection};
@@ -33,6 +41,17 @@ pub(crate) async fn verify(
     probe: &Probe,
 ) -> Result<(i64, Vec<Check>)> {
     let mut database = PgConnection::connect(&world.database_url).await.context("asking the database")?;
+    let consumers = consumers::find(&mut database, http, &world.amqp_admin_url).await?;
+    let sightings = lock(&probe.seen).clone();
+    judge(&mut database, &consumers, ledger, &sightings).await
+}
+
+async fn judge(
+    database: &mut PgConnection,
+    consumers: &Consumers,
+    ledger: &Ledger,
+    sightings: &Sightings,
+) -> Result<(i64, Vec<Check>)> {
     let events: Vec<Stored> = sqlx::query_as(
         "select e.pos, e.xid::text::bigint as xid, o.seq, e.stream_id, e.version, e.event_id, e.event_type,
                 e.command_id, convert_from(e.meta, 'UTF8')::jsonb #>> '{actor,kind}' as actor_kind
@@ -40,16 +59,14 @@ pub(crate) async fn verify(
            left join es.order_log o on o.pos = e.pos
           order by o.seq nulls last, e.pos",
     )
-    .fetch_all(&mut database)
+    .fetch_all(&mut *database)
     .await
     .context("reading all events")?;
-    let consumers = consumers::find(&mut database, http, &world.amqp_admin_url).await?;
-
     let mut checks = store::acknowledged(ledger, &events);
     checks.push(store::nothing_twice(&events));
-    checks.extend(store::order(&mut database, &events).await?);
-    checks.extend(delivery::consumers(&mut database, &consumers).await?);
-    checks.extend(delivery::probe(probe, &events));
-    checks.extend(audit::trail(&mut database).await?);
+    checks.extend(store::order(database, &events).await?);
+    checks.extend(delivery::consumers(database, consumers).await?);
+    checks.extend(delivery::published(sightings, &events));
+    checks.extend(audit::trail(database).await?);
     Ok((i64::try_from(events.len())?, checks))
 }

@@ -1,7 +1,7 @@
 //! Stored is published and handled by everybody who wants it.
 
 use super::Stored;
-use crate::{consumers::Consumers, probe::Probe, send::lock};
+use crate::{consumers::Consumers, sightings::Sightings};
 use anyhow::Result;
 use journeys::chaos::Check;
 use sqlx::PgConnection;
@@ -77,8 +77,7 @@ pub(super) async fn consumers(database: &mut PgConnection, consumers: &Consumers
 }
 
 /// Every event was published at least once, as it is stored.
-pub(super) fn probe(probe: &Probe, events: &[Stored]) -> Vec<Check> {
-    let seen = lock(&probe.seen);
+pub(super) fn published(seen: &Sightings, events: &[Stored]) -> Vec<Check> {
     let mut published = Check::new("every event was published, and nothing else");
     for event in events {
         let violation = match seen.events.get(&event.event_id) {
