@@ -32,7 +32,7 @@ pub use log::{Log, Page, REBUILD_PAGE_MAX, read_envelope};
 pub use migrate::{MigrateError, migrate, schema_fingerprint};
 pub use partitions::{
     ArchiveError, Exported, PARTITION_WIDTH, Partition, attach_partition, detach_partition, drop_partition,
-    ensure_partitions, export_partition, partitions, verify_export,
+    ensure_partitions, export_partition, partitions, unreadable_streams, verify_export,
 };
 pub use privacy::{Keyring, Privacy, PrivacyError};
 pub use reading::{EventFilter, Order, Reader};

@@ -1,5 +1,13 @@
 //! The partitions of the log: made ahead of time, listed, exported, taken away and brought back.
 
+mod archive;
+mod line;
+
+pub use archive::{
+    ArchiveError, Exported, attach_partition, detach_partition, drop_partition, export_partition,
+    unreadable_streams, verify_export,
+};
+
 use crate::{Database, StoreError};
 use chrono::{DateTime, Utc};
 use kernel::Scope;
@@ -28,10 +36,12 @@ pub struct Partition {
     pub until_pos: i64,
     /// Its events: exactly where it was exported, otherwise what the server's upkeep counted last.
     pub events: i64,
-    /// What it takes on disk, with its indexes.
+    /// What it takes on disk, with its indexes; 0 where its table was dropped.
     pub bytes: i64,
     /// Where it was exported to.
     pub file: Option<String>,
+    /// The size of that file.
+    pub file_bytes: Option<i64>,
     /// The SHA-256 of that file.
     pub sha256: Option<String>,
     /// When it was taken away.
@@ -48,8 +58,8 @@ pub async fn partitions(database: &Database, scope: &Scope) -> Result<Vec<Partit
                 coalesce(p.from_pos, a.from_pos) as from_pos,
                 coalesce(p.until_pos, a.until_pos) as until_pos,
                 coalesce(a.events, p.events) as events,
-                coalesce(p.bytes, a.bytes) as bytes,
-                a.file, a.sha256, a.detached_at, a.dropped_at
+                coalesce(p.bytes, pg_total_relation_size(to_regclass(format('es.%I', a.part))), 0) as bytes,
+                a.file, a.bytes as file_bytes, a.sha256, a.detached_at, a.dropped_at
            from es.partitions() p
            full join es.archive a on a.part = p.part
           order by 2",

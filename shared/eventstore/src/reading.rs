@@ -70,6 +70,7 @@ impl Reader {
         let limit = limit.clamp(0, REBUILD_PAGE_MAX);
         let mut query = match filter.stream_id {
             Some(stream_id) => {
+                refuse_incomplete(&mut tx, stream_id, &bounds).await?;
                 let version = version_at(&mut tx, stream_id, bounds.after).await?;
                 of_stream(stream_id, version, filter, &bounds, order, limit)
             }
@@ -122,6 +123,33 @@ async fn version_at(tx: &mut crate::Tx, stream_id: StreamId, after: i64) -> Resu
     .fetch_optional(&mut **tx)
     .await?;
     Ok(version.unwrap_or(0))
+}
+
+/// A stream is read by its events, and would not miss those that were taken away.
+async fn refuse_incomplete(
+    tx: &mut crate::Tx,
+    stream_id: StreamId,
+    bounds: &Bounds,
+) -> Result<(), StoreError> {
+    let away: Option<(String, String, i64)> = sqlx::query_as(
+        "select a.part, a.file, a.first_seq
+           from es.archive a
+          where a.detached_at is not null and a.last_seq > $2 and a.first_seq < $3
+            and (select count(*) from es.event e where e.stream_id = $1)
+                is distinct from (select s.version from es.stream s where s.stream_id = $1)
+          order by a.from_pos
+          limit 1",
+    )
+    .persistent(false)
+    .bind(stream_id.0)
+    .bind(bounds.after)
+    .bind(bounds.before)
+    .fetch_optional(&mut **tx)
+    .await?;
+    match away {
+        None => Ok(()),
+        Some((part, file, first)) => Err(StoreError::Archived { seq: Position(first), part, file }),
+    }
 }
 
 const EVENT: &str =
