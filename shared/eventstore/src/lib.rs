@@ -35,7 +35,7 @@ pub use partitions::{
     ensure_partitions, export_partition, partitions, unreadable_streams, verify_export,
 };
 pub use privacy::{Keyring, Privacy, PrivacyError};
-pub use reading::{EventFilter, Order, Reader};
+pub use reading::{EventFilter, Fence, Follower, LogStats, Machinery, Order, Reader};
 pub use rebuild::{
     Checked, ColumnDifference, Difference, DifferenceKind, Overview, Progress, RebuildError, RebuildOptions,
     Rebuilt, Stage, TableChecked, Told, check, discard, overview, rebuild,

@@ -1,5 +1,9 @@
 //! Looks into the log in one tenant's scope: by position, stream, category, type, time and correlation.
 
+mod stats;
+
+pub use stats::{Fence, Follower, LogStats, Machinery};
+
 use crate::{
     Database, StoreError,
     log::{Placed, REBUILD_PAGE_MAX, envelopes},

@@ -215,6 +215,58 @@ async fn a_page_of_some_types_says_how_far_it_has_looked() {
 }
 
 #[tokio::test]
+async fn the_numbers_are_those_of_the_scope_and_the_machinery_is_for_the_platform() {
+    let f = fixture().await;
+    let reader = Reader::new(f.database.clone());
+    let ours = reader.stats(&f.ours.scope).await.unwrap();
+    let by_type = [(COUNTED[0].to_owned(), 12), (COUNTED[1].to_owned(), 12)];
+    assert_eq!((ours.events, ours.head, ours.by_type.as_slice()), (24, Position(32), by_type.as_slice()));
+    assert_eq!(ours.machinery, None);
+    let mine = f.expected(|_| true).await;
+    let times = (ours.first_at, ours.last_at);
+    assert_eq!(times, (Some(mine[0].recorded_at), Some(mine[23].recorded_at)));
+    let nobodys = reader.stats(&Scope::partner_of(Tenant::partner(id()))).await.unwrap();
+    assert_eq!((nobodys.events, nobodys.first_at, nobodys.by_type), (0, None, vec![]));
+
+    f.ours.write::<0>(id(), &command(id()), &[1, 2]).await.unwrap();
+    sqlx::raw_sql(
+        "update es.relay set seq = 32; insert into es.consumer (name, seq) values ('test.slow', 12);
+         update es.order_log set recorded_at = now() - interval '90 seconds' where seq = 13",
+    )
+    .execute(&mut f.test.owner().await)
+    .await
+    .unwrap();
+    let all = reader.stats(&Scope::Platform).await.unwrap();
+    let machinery = all.machinery.unwrap();
+    assert_eq!((all.events, machinery.unsequenced, machinery.generation), (32, 2, 1));
+    assert!(!machinery.restored && machinery.partitions.len() == 2);
+    let relay = &machinery.relays[0];
+    assert_eq!((relay.behind, relay.waiting.as_secs()), (0, 0));
+    let slow = &machinery.consumers[0];
+    assert_eq!((slow.name.as_str(), slow.seq, slow.behind), ("test.slow", Position(12), 20));
+    assert!((90..120).contains(&slow.waiting.as_secs()), "{slow:?}");
+}
+
+#[tokio::test]
+async fn a_transaction_that_may_hold_events_back_is_named() {
+    let f = fixture().await;
+    let url = format!("{}?application_name=forgotten", f.test.service_url());
+    let forgetful = Database::connect(&url, DatabaseOptions::default()).await.unwrap();
+    let reader = Reader::new(f.database.clone());
+    // Older transactions of other tests on the same server are over at some time.
+    eventually("ours to be the oldest", async || {
+        let mut open = forgetful.begin(&f.ours.scope).await.unwrap();
+        sqlx::query("select pg_current_xact_id()").execute(&mut *open).await.unwrap();
+        let fence = reader.stats(&Scope::Platform).await.unwrap().machinery.unwrap().fence;
+        open.commit().await.unwrap();
+        fence.is_some_and(|fence| {
+            fence.application == "forgotten" && fence.age.is_some() && fence.state == "idle in transaction"
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_plan_made_for_an_empty_partition_does_not_read_it_from_end_to_end_when_it_is_full() {
     const EVENTS: i64 = 5_000;
     let test = TestDatabase::create().await;
