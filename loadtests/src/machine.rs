@@ -1,7 +1,15 @@
 //! On what, and with what, a measurement was made: a number without it says nothing.
 
+use crate::statistics::Spread;
 use serde::Serialize;
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read, Write},
+    path::Path,
+    process::Command,
+    time::Instant,
+};
 
 /// The conditions of a run.
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +28,8 @@ pub struct Conditions {
     pub memory_gb: u64,
     /// The kernel.
     pub kernel: String,
+    /// How long the disk takes to keep 8 kB, in milliseconds: what fsync costs here.
+    pub fsync_ms: f64,
     /// The load of the last minute before the run: above 0.5, others were at work and the numbers are worth little.
     pub load_before: f64,
     /// Servers and their settings.
@@ -37,6 +47,7 @@ impl Conditions {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory_gb: memory_gb().unwrap_or(0),
             kernel: read("/proc/sys/kernel/osrelease"),
+            fsync_ms: fsync_ms().unwrap_or(f64::NAN),
             load_before: read("/proc/loadavg")
                 .split_whitespace()
                 .next()
@@ -49,6 +60,24 @@ impl Conditions {
 
 fn read(file: &str) -> String {
     fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+}
+
+/// The median of a hundred, in the folder of the run's servers.
+fn fsync_ms() -> Option<f64> {
+    let state = std::env::var_os("PATCHFLEET_INFRA_STATE").map(std::path::PathBuf::from);
+    let folder = state.as_deref().and_then(Path::parent).map_or_else(std::env::temp_dir, Path::to_owned);
+    let name = folder.join(format!("fsync-{}", std::process::id()));
+    let mut file = fs::File::create(&name).ok()?;
+    let times: std::io::Result<Vec<f64>> = (0..100)
+        .map(|_| {
+            let started = Instant::now();
+            file.write_all(&[7; 8192])?;
+            file.sync_data()?;
+            Ok(started.elapsed().as_secs_f64() * 1_000.0)
+        })
+        .collect();
+    _ = fs::remove_file(&name);
+    Some(Spread::of(&times.ok()?).median)
 }
 
 fn cpu() -> Option<String> {
@@ -78,7 +107,6 @@ fn commit() -> String {
 
 /// The version that a RabbitMQ gives with its first words.
 pub(crate) fn broker_version(url: &str) -> Option<String> {
-    use std::io::{Read, Write};
     let rest = url.split_once("://")?.1;
     let server = rest.rsplit_once('@').map_or(rest, |(_, server)| server).split('/').next()?;
     let mut stream = std::net::TcpStream::connect(server).ok()?;

@@ -17,7 +17,10 @@ use crate::{
 use anyhow::{Context, Result};
 use bare::Message;
 use ours::{AtWork, GROUPS, Keeper, PREFETCH};
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use testkit::TestBroker;
 
 /// What is to be reached of what the broker does without us.
@@ -97,7 +100,7 @@ async fn measure(options: &Options, server: &Server, progress: &Progress, report
 
 impl Bench<'_> {
     /// Everything once, the other way round in every second round.
-    async fn round(&self, messages: &[Message], samples: &mut Samples, reverse: bool) -> Result<()> {
+    async fn round(&self, messages: &Arc<[Message]>, samples: &mut Samples, reverse: bool) -> Result<()> {
         for ours in [reverse, !reverse] {
             if self.options.wants("relay") || self.options.wants("consumer") {
                 self.one_after_the_other(messages, samples, ours).await?;
@@ -116,7 +119,7 @@ impl Bench<'_> {
     /// Fills a queue, then empties it.
     async fn one_after_the_other(
         &self,
-        messages: &[Message],
+        messages: &Arc<[Message]>,
         samples: &mut Samples,
         ours: bool,
     ) -> Result<()> {
@@ -125,9 +128,9 @@ impl Bench<'_> {
         ours::declare(&self.empty, &broker, &[group]).await?;
         if !ours {
             self.progress.note("bare publishing");
-            samples.record("bare publish", self.rate(bare::publish(&broker.url(), messages).await?));
+            samples.record("bare publish", self.rate(bare::publish(broker.url(), messages.clone()).await?));
             self.progress.note("bare consuming");
-            let took = bare::consume(&broker.url(), group, PREFETCH, self.count, drop).await?;
+            let took = bare::consume(broker.url(), group, PREFETCH, self.count, drop).await?;
             samples.record("bare consume", self.rate(took));
             return Ok(());
         }
@@ -159,7 +162,7 @@ impl Bench<'_> {
     }
 
     /// Both ends at the same time.
-    async fn pipeline(&self, messages: &[Message], samples: &mut Samples, ours: bool) -> Result<()> {
+    async fn pipeline(&self, messages: &Arc<[Message]>, samples: &mut Samples, ours: bool) -> Result<()> {
         let group = GROUPS[0];
         let broker = TestBroker::create().await;
         if !ours {
@@ -168,8 +171,8 @@ impl Bench<'_> {
             let url = broker.url();
             let started = Instant::now();
             let (published, consumed) = tokio::join!(
-                bare::publish(&url, messages),
-                bare::consume(&url, group, PREFETCH, self.count, drop)
+                bare::publish(url.clone(), messages.clone()),
+                bare::consume(url, group, PREFETCH, self.count, drop)
             );
             published.and(consumed)?;
             samples.record("bare pipeline", self.rate(started.elapsed()));
@@ -226,7 +229,7 @@ impl Bench<'_> {
         }
     }
 
-    async fn latencies(&self, messages: &[Message], report: &mut Report) -> Result<()> {
+    async fn latencies(&self, messages: &Arc<[Message]>, report: &mut Report) -> Result<()> {
         let duration = Duration::from_secs(if self.options.quick { 2 } else { 20 });
         for groups in [1, GROUPS.len()] {
             self.progress.step(&format!("latency with {groups} consumer groups"));

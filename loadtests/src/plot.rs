@@ -50,16 +50,16 @@ fn shown(figure: &Figure) -> (&Spread, &'static str) {
 }
 
 fn svg(title: &str, figures: &[&Figure]) -> String {
-    let mut axes: Vec<&str> = Vec::new();
+    let mut kinds: Vec<&str> = Vec::new();
     for figure in figures {
         let axis = shown(figure).1;
-        if !axes.contains(&axis) {
-            axes.push(axis);
+        if !kinds.contains(&axis) {
+            kinds.push(axis);
         }
     }
     let mut body = format!("<text class=\"title\" x=\"12\" y=\"24\">{}</text>\n", escaped(title));
     let mut y = TOP;
-    for axis in axes {
+    for axis in kinds {
         let rows: Vec<&Figure> = figures.iter().copied().filter(|figure| shown(figure).1 == axis).collect();
         y = chart(&mut body, y, axis, &rows);
     }

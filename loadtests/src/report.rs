@@ -172,12 +172,24 @@ impl Report {
     }
 
     fn conditions_text(&self) -> String {
-        let Conditions { began_at, commit, build, cpu, cores, memory_gb, kernel, load_before, servers } =
-            &self.conditions;
+        let Conditions {
+            began_at,
+            commit,
+            build,
+            cpu,
+            cores,
+            memory_gb,
+            kernel,
+            fsync_ms,
+            load_before,
+            servers,
+        } = &self.conditions;
         let mut text = format!(
             "{began_at}, commit {commit}, {build} build, {} rounds of {} ms\n\
-             {cpu}, {cores} cores, {memory_gb} GB, Linux {kernel}, load before the run {load_before}\n",
-            self.rounds, self.turn_ms,
+             {cpu}, {cores} cores, {memory_gb} GB, Linux {kernel}, fsync of 8 kB {} ms, load before the run {load_before}\n",
+            self.rounds,
+            self.turn_ms,
+            number(*fsync_ms),
         );
         for (server, settings) in servers {
             _ = writeln!(text, "{server} {settings}");
@@ -222,6 +234,7 @@ pub(crate) fn number(value: f64) -> String {
         }
         size if size >= 10.0 => format!("{value:.1}"),
         size if size.fract() < f64::EPSILON => format!("{value:.0}"),
+        size if size < 0.1 => format!("{value:.3}"),
         _ => format!("{value:.2}"),
     }
 }
@@ -280,8 +293,8 @@ mod tests {
 
     #[test]
     fn numbers_have_as_many_digits_as_a_reader_needs() {
-        let texts = [0.0, 0.8, 0.854, 1.0, 12.34, 123.4, 1_234_567.0, -1_500.0].map(number);
-        assert_eq!(texts, ["0", "0.80", "0.85", "1", "12.3", "123", "1,234,567", "-1,500"]);
+        let texts = [0.0, 0.017, 0.8, 0.854, 1.0, 12.34, 123.4, 1_234_567.0, -1_500.0].map(number);
+        assert_eq!(texts, ["0", "0.017", "0.80", "0.85", "1", "12.3", "123", "1,234,567", "-1,500"]);
     }
 
     #[test]

@@ -97,22 +97,24 @@ pub(crate) type Field = Vec<(&'static str, Box<dyn Contender>)>;
 
 /// Lets every contender work once per round, in turns that go forth and back; a first round only warms up.
 pub(crate) async fn alternate(mut field: Field, rounds: usize, progress: &Progress) -> Result<Samples> {
-    let mut samples: Vec<_> = field.iter().map(|(name, _)| (*name, Vec::with_capacity(rounds))).collect();
+    let mut samples = Samples::default();
     for round in 0..=rounds {
-        let mut order: Vec<usize> = (0..field.len()).collect();
-        if round % 2 == 1 {
-            order.reverse();
-        }
-        for at in order {
-            let (contender, sample) = (&mut field[at], &mut samples[at]);
-            progress.note(&format!("round {round} of {rounds}: {}", sample.0));
-            let reached = contender.1.measure().await.with_context(|| format!("measuring {}", sample.0))?;
+        let mut after = Field::with_capacity(field.len());
+        for (name, mut contender) in field {
+            progress.note(&format!("round {round} of {rounds}: {name}"));
+            // As a task: the thread that waits for all of this is woken up at a price.
+            let measured = tokio::spawn(async move { (contender.measure().await, contender) });
+            let (reached, contender) = measured.await.with_context(|| format!("{name} panicked"))?;
+            let reached = reached.with_context(|| format!("measuring {name}"))?;
             if round > 0 {
-                sample.1.push(reached);
+                samples.record(name, reached);
             }
+            after.push((name, contender));
         }
+        after.reverse();
+        field = after;
     }
-    Ok(Samples(samples))
+    Ok(samples)
 }
 
 #[cfg(test)]

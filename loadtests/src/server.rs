@@ -3,10 +3,17 @@
 use anyhow::{Context, Result, bail};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use std::{str::FromStr, time::Duration};
+use tokio::process::Command;
 
 /// Limits of a session as the store sets them, so that the baselines pay for them as well.
 const SESSION: &str = "set idle_in_transaction_session_timeout = '30s'; set lock_timeout = '5s'; \
                        set statement_timeout = '30s'";
+
+/// What a stored event takes in all tables and indexes that it is filled into.
+const BYTES_PER_EVENT: u64 = 1_700;
+
+/// What the rest of a run takes: logs, copies of the small database, what is written during the measurement.
+const ROOM: u64 = 3_000_000_000;
 
 /// What survives a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +87,34 @@ impl Server {
         Ok(false)
     }
 
+    /// Refuses to fill the disk with `events`.
+    pub(crate) async fn require_room(&self, events: u64) -> Result<()> {
+        if !self.own {
+            return Ok(());
+        }
+        let folder: String =
+            sqlx::query_scalar("show data_directory").fetch_one(&mut self.admin().await?).await?;
+        let output = Command::new("df")
+            .args(["-B1", "--output=avail"])
+            .arg(&folder)
+            .output()
+            .await
+            .context("calling df")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let free: u64 =
+            text.lines().last().unwrap_or_default().trim().parse().context("reading df's answer")?;
+        let needed = ROOM + events * BYTES_PER_EVENT;
+        if free < needed {
+            let gigabytes = |bytes: u64| bytes / 1_000_000_000;
+            bail!(
+                "{events} stored events take {} GB in {folder}, where {} GB are free: make room, or choose fewer with --stored",
+                gigabytes(needed),
+                gigabytes(free)
+            );
+        }
+        Ok(())
+    }
+
     /// How it is set now.
     pub(crate) async fn durability(&self) -> Result<Durability> {
         let mut admin = self.admin().await?;
@@ -93,7 +128,7 @@ impl Server {
             return Ok(());
         }
         sqlx::raw_sql("checkpoint").execute(&mut self.admin().await?).await?;
-        let status = tokio::process::Command::new("sync").status().await.context("calling sync")?;
+        let status = Command::new("sync").status().await.context("calling sync")?;
         if !status.success() {
             bail!("sync ended with {status}");
         }

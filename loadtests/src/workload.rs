@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use kernel::{
-    Actor, Aggregate, Cause, CommandId, CorrelationId, CustomerId, EventData, MalformedEvent, PartnerId,
-    Refused, Scope, StreamId, Tenant,
+    Actor, Aggregate, Cause, CommandId, CorrelationId, CustomerId, EventData, Journal, MalformedEvent,
+    PartnerId, Refused, Scope, StreamId, Tenant,
 };
 use uuid::Uuid;
 
@@ -82,6 +82,12 @@ impl Aggregate for Meter {
     fn evolve(_: i64, event: &ReadingTaken) -> i64 {
         event.number
     }
+}
+
+/// The same without a decision.
+impl Journal for Meter {
+    const STREAM: &'static str = "loadtests.meter";
+    type Event = ReadingTaken;
 }
 
 /// The streams of one writer, in turns, each with the version it has reached.

@@ -52,7 +52,11 @@ pub(crate) async fn fill(place: &Place, count: u64, note: impl Fn(&str)) -> Resu
     note("copying them to the baseline's table");
     place
         .run(
-            "insert into bench.event select * from es.event order by pos;
+            "insert into bench.event (pos, xid, stream_id, stream, version, event_id, event_type, schema_version, partner_id,
+                                      customer_id, command_id, correlation_id, occurred_at, recorded_at, meta, payload)
+             select pos, xid, stream_id, stream, version, event_id, event_type, schema_version, partner_id, customer_id,
+                    command_id, correlation_id, occurred_at, recorded_at, '', ''
+               from es.event;
              select setval('bench.event_pos', (select last_value from es.event_pos));
              analyze es.stream; analyze es.event; analyze bench.event;",
         )

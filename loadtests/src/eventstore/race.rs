@@ -80,9 +80,9 @@ pub(crate) async fn run(place: &Place, duration: Duration, seed: u64) -> Result<
         done.context("a writer panicked")??;
     }
     finished.cancel();
-    let mut seen = Vec::new();
+    let mut views = Vec::new();
     while let Some(done) = following.join_next().await {
-        seen.push(done.context("a follower panicked")??);
+        views.push(done.context("a follower panicked")??);
     }
     stop.cancel();
     sequencing.join_all().await;
@@ -91,7 +91,7 @@ pub(crate) async fn run(place: &Place, duration: Duration, seed: u64) -> Result<
         .fetch_all(&mut place.owner().await?)
         .await?;
     let mut followed: Vec<Followed> =
-        seen.into_iter().map(|(name, seen)| judge(name, &seen, &committed)).collect();
+        views.into_iter().map(|(name, seen)| judge(name, &seen, &committed)).collect();
     followed.sort_by_key(|follower| follower.name != "ours");
     Ok(followed)
 }

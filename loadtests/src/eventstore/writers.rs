@@ -3,7 +3,7 @@
 use crate::{
     rounds::{Crew, Writer},
     server::Place,
-    workload::{Columns, EVENT_TYPE, Meter, Streams, cause},
+    workload::{Columns, EVENT_TYPE, Meter, ReadingTaken, Streams, cause},
 };
 use anyhow::{Result, bail};
 use eventstore::{Store, Target};
@@ -36,6 +36,29 @@ impl Writer for Execute {
     }
 }
 
+/// Facts about which nobody decides: our append in one call of the store.
+struct Record {
+    store: Store,
+    streams: Streams,
+}
+
+#[async_trait::async_trait]
+impl Writer for Record {
+    async fn write(&mut self) -> Result<u64> {
+        let (stream_id, version) = self.streams.turn(1);
+        let cause = cause();
+        let target = Target {
+            scope: &self.streams.scope,
+            tenant: self.streams.tenant,
+            stream_id,
+            cause: &cause,
+            occurred_at: None,
+        };
+        self.store.record::<Meter>(target, &[ReadingTaken { number: version + 1 }]).await?;
+        Ok(1)
+    }
+}
+
 /// The append alone, as the store calls it.
 struct Append {
     connection: PgConnection,
@@ -56,7 +79,8 @@ impl Writer for Append {
         let schemas = vec![1_i16; events.len()];
         let payloads: Vec<&[u8]> = events.iter().map(|event| event.payload.as_slice()).collect();
         let status: String = sqlx::query_scalar(
-            "select status from es.append_partner($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            "select status
+               from es.append_partner($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         )
         .bind(true)
         .bind(first.partner_id)
@@ -77,7 +101,7 @@ impl Writer for Append {
         .fetch_one(&mut self.connection)
         .await?;
         if status != "ok" {
-            bail!("es.append answered {status}");
+            bail!("es.append_partner answered {status}");
         }
         Ok(self.batch.unsigned_abs())
     }
@@ -224,7 +248,9 @@ mod binary {
 pub(crate) enum Way {
     /// `Store::execute`, through the pool, of a command with this many events.
     Execute(i64),
-    /// `es.append` of this many events, on a connection of its own.
+    /// `Store::record`, through the pool, of one event.
+    Record,
+    /// `es.append_partner` of this many events, on a connection of its own.
     Append(i64),
     /// INSERT into the copy of the event table.
     Plain,
@@ -239,7 +265,7 @@ impl Way {
     pub(crate) async fn crew(self, place: &Place, writers: u32, turn: Duration) -> Result<Box<Crew>> {
         let mut crew: Vec<Box<dyn Writer>> = Vec::new();
         let store = match self {
-            Self::Execute(_) => Some(Store::new(place.database(writers).await?)),
+            Self::Execute(_) | Self::Record => Some(Store::new(place.database(writers).await?)),
             Self::Append(_) | Self::Plain | Self::Raw | Self::Copy(_) => None,
         };
         for _ in 0..writers {
@@ -248,6 +274,8 @@ impl Way {
                 (Self::Execute(batch), Some(store)) => {
                     Box::new(Execute { store: store.clone(), streams, batch })
                 }
+                (Self::Record, Some(store)) => Box::new(Record { store: store.clone(), streams }),
+                (Self::Record, None) => continue,
                 (Self::Append(batch) | Self::Execute(batch), _) => {
                     Box::new(Append { connection: place.service().await?, streams, batch })
                 }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    message::Delivery,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
         QueueDeclareOptions,
@@ -12,6 +13,7 @@ use lapin::{
 };
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -54,24 +56,28 @@ pub(crate) async fn consumers(url: &str, queue: &str) -> Result<u32> {
 }
 
 /// Publishes all of them; answers with how long it took until the last confirm.
-pub(crate) async fn publish(url: &str, messages: &[Message]) -> Result<Duration> {
-    let started = Instant::now();
-    let (connection, channel) = connect(url).await?;
-    let mut unconfirmed = VecDeque::with_capacity(WINDOW);
-    for message in messages {
-        unconfirmed.push_back(send(&channel, message).await?);
-        if unconfirmed.len() >= WINDOW
-            && let Some(oldest) = unconfirmed.pop_front()
-        {
-            check(oldest.await?)?;
+pub(crate) async fn publish(url: String, messages: Arc<[Message]>) -> Result<Duration> {
+    // As a task: the thread that waits for a whole bench is woken up at a price.
+    let publishing = tokio::spawn(async move {
+        let started = Instant::now();
+        let (connection, channel) = connect(&url).await?;
+        let mut unconfirmed = VecDeque::with_capacity(WINDOW);
+        for message in messages.iter() {
+            unconfirmed.push_back(send(&channel, message).await?);
+            if unconfirmed.len() >= WINDOW
+                && let Some(oldest) = unconfirmed.pop_front()
+            {
+                check(&oldest.await?)?;
+            }
         }
-    }
-    for confirm in unconfirmed {
-        check(confirm.await?)?;
-    }
-    let took = started.elapsed();
-    connection.close(200, "done".into()).await?;
-    Ok(took)
+        for confirm in unconfirmed {
+            check(&confirm.await?)?;
+        }
+        let took = started.elapsed();
+        connection.close(200, "done".into()).await?;
+        anyhow::Ok(took)
+    });
+    publishing.await.context("the publisher panicked")?
 }
 
 /// Hands one message to the connection.
@@ -86,7 +92,7 @@ pub(crate) async fn send(
         .await?)
 }
 
-pub(crate) fn check(confirmation: Confirmation) -> Result<()> {
+pub(crate) fn check(confirmation: &Confirmation) -> Result<()> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) => bail!("a message came back: its queue is not bound"),
@@ -97,31 +103,33 @@ pub(crate) fn check(confirmation: Confirmation) -> Result<()> {
 /// Consumes `count` messages; answers with the time from the first to the last acknowledgement, and calls `seen` with
 /// each.
 pub(crate) async fn consume(
-    url: &str,
-    queue: &str,
+    url: String,
+    queue: &'static str,
     prefetch: u16,
     count: usize,
-    mut seen: impl FnMut(lapin::message::Delivery),
+    mut seen: impl FnMut(Delivery) + Send + 'static,
 ) -> Result<Duration> {
-    let (connection, channel) = connect(url).await?;
-    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
-    let mut deliveries = channel
-        .basic_consume(queue.into(), "bare".into(), BasicConsumeOptions::default(), FieldTable::default())
-        .await?;
-    let mut started = None;
-    for number in 1..=count {
-        let delivery = tokio::time::timeout(SILENCE, deliveries.next())
-            .await
-            .with_context(|| format!("{number} of {count} messages did not come"))?
-            .context("the broker ended the subscription")??;
-        started.get_or_insert_with(Instant::now);
-        let acker = delivery.acker.clone();
-        seen(delivery);
-        if number % ACK_EVERY == 0 || number == count {
-            acker.ack(BasicAckOptions { multiple: true }).await?;
+    let consuming = tokio::spawn(async move {
+        let (connection, channel) = connect(&url).await?;
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+        let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
+        let mut deliveries = channel.basic_consume(queue.into(), "bare".into(), options, arguments).await?;
+        let mut started = None;
+        for number in 1..=count {
+            let delivery = tokio::time::timeout(SILENCE, deliveries.next())
+                .await
+                .with_context(|| format!("message {number} of {count} did not come"))?
+                .context("the broker ended the subscription")??;
+            started.get_or_insert_with(Instant::now);
+            let acker = delivery.acker.clone();
+            seen(delivery);
+            if number % ACK_EVERY == 0 || number == count {
+                acker.ack(BasicAckOptions { multiple: true }).await?;
+            }
         }
-    }
-    let took = started.map(|at| at.elapsed()).unwrap_or_default();
-    connection.close(200, "done".into()).await?;
-    Ok(took)
+        let took = started.map(|at| at.elapsed()).unwrap_or_default();
+        connection.close(200, "done".into()).await?;
+        anyhow::Ok(took)
+    });
+    consuming.await.context("the consumer panicked")?
 }

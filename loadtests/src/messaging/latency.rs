@@ -112,7 +112,7 @@ pub(crate) async fn bare(
         let heard = Arc::new(Mutex::new(Vec::with_capacity(count)));
         consuming.spawn(async move {
             let noting = heard.clone();
-            bare::consume(&url, group, PREFETCH, count, move |_| {
+            bare::consume(url, group, PREFETCH, count, move |_| {
                 noting.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
             })
             .await?;
@@ -129,7 +129,7 @@ pub(crate) async fn bare(
         confirms.push(bare::send(&channel, message).await?);
     }
     for confirm in confirms {
-        bare::check(confirm.await?)?;
+        bare::check(&confirm.await?)?;
     }
     let mut times = Vec::new();
     while let Some(done) = consuming.join_next().await {

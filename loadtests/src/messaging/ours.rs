@@ -269,16 +269,17 @@ pub(crate) async fn sample(
     server: &crate::server::Server,
     empty: &Place,
     count: usize,
-) -> Result<Vec<super::bare::Message>> {
+) -> Result<Arc<[super::bare::Message]>> {
     let broker = TestBroker::create().await;
     declare(empty, &broker, &GROUPS[..1]).await?;
     let place = server.copy(template, "sample").await?;
     let database = place.database(8).await?;
     let mut at_work = AtWork::new();
     at_work.relay(&database, &broker);
-    let mut messages = Vec::with_capacity(count);
-    super::bare::consume(&broker.url(), GROUPS[0], PREFETCH, count, |delivery| {
-        messages.push(super::bare::Message {
+    let (taken, messages) = std::sync::mpsc::channel();
+    super::bare::consume(broker.url(), GROUPS[0], PREFETCH, count, move |delivery| {
+        // Nobody minds a message after the last.
+        _ = taken.send(super::bare::Message {
             exchange: delivery.exchange.to_string(),
             key: delivery.routing_key.to_string(),
             properties: delivery.properties,
@@ -290,5 +291,5 @@ pub(crate) async fn sample(
     at_work.end().await;
     database.close().await;
     server.drop(&place).await?;
-    Ok(messages)
+    Ok(messages.into_iter().collect())
 }
