@@ -169,7 +169,8 @@ fn carry_out(options: &Options, progress: &Progress) -> Result<Outcome> {
         client_secret,
         operator: services::OPERATOR.to_owned(),
         folder: infra.folder().to_owned(),
-        quiet_within_seconds: QUIET_LIMIT.as_secs(),
+        // What a forgetful database has lost, nobody need wait for.
+        quiet_within_seconds: if options.forgetful { 20 } else { QUIET_LIMIT.as_secs() },
     };
     let driver = Driver::start(&programs.driver, &world)?;
     driver.until_ready(BEGIN_LIMIT)?;
