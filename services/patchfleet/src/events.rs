@@ -4,10 +4,14 @@ mod looking;
 mod moment;
 mod paper;
 mod parked;
+mod partitions;
+mod stats;
 mod whose;
 
+use anyhow::bail;
 use clap::Subcommand;
 use eventstore::{Database, DatabaseOptions};
+use kernel::Scope;
 use paper::Paper;
 use runtime::Settings;
 use secrecy::ExposeSecret;
@@ -40,6 +44,12 @@ enum Command {
     /// Events that a consumer could not handle: list and look, have them handled again, or drop them.
     #[command(subcommand)]
     Parked(parked::Command),
+    /// Old events: export them to a file, take them out of the database, and bring them back.
+    ///
+    /// Of every tenant, so only with --all-tenants. Taking out and bringing back is the owner's of the tables, who signs
+    /// in with database.migration_url (or database.url).
+    #[command(subcommand)]
+    Partitions(partitions::Command),
 }
 
 /// Carries the command out as the service's own role: row-level security decides what is seen.
@@ -52,10 +62,17 @@ pub(crate) async fn run(settings: &Settings, arguments: Arguments) -> anyhow::Re
         Command::Tail(tail) => tail.run(&database, &scope, arguments.paper).await,
         Command::Show(show) => show.run(&database, &scope, arguments.paper).await,
         Command::Stream(stream) => stream.run(&database, &scope, arguments.paper).await,
-        Command::Stats => looking::stats(&database, &scope, arguments.paper).await,
+        Command::Stats => stats::print(&database, &scope, arguments.paper).await,
         Command::Parked(command) => {
             let broker = messaging::Broker::new(settings.broker.url.expose_secret(), "patchfleet events");
             command.run(&database, &broker, &scope, arguments.paper).await
+        }
+        Command::Partitions(_) if scope != Scope::Platform => {
+            bail!("partitions hold the events of every tenant: say --all-tenants")
+        }
+        Command::Partitions(command) => {
+            let owner = settings.database.migration_url.as_ref().unwrap_or(&settings.database.url);
+            command.run(&database, owner.expose_secret(), arguments.paper).await
         }
     };
     match done {

@@ -80,6 +80,7 @@ impl House {
             .arg("events")
             .args(arguments)
             .env("PATCHFLEET__DATABASE__URL", self.database.service_url())
+            .env("PATCHFLEET__DATABASE__MIGRATION_URL", self.database.owner_url())
             .env("PATCHFLEET__BROKER__URL", self.broker.url())
             .output()
             .unwrap()
@@ -155,13 +156,47 @@ async fn stats_count_the_scope_and_say_how_far_each_reader_is() {
     let all = of(&["--all-tenants"]);
     assert_eq!((all["head"].as_i64(), all["events"].as_i64()), (Some(4), Some(4)));
     let first = of(&["--partner", &house.first.to_string()]);
-    assert_eq!(first["types"][0]["event_type"], "tenancy.CustomerRegistered");
-    assert_eq!((first["head"].as_i64(), first["types"][0]["events"].as_i64()), (Some(4), Some(3)));
+    assert_eq!(first["by_type"], serde_json::json!({ "tenancy.CustomerRegistered": 3 }));
+    assert!(first["machinery"].is_null(), "the machinery is the platform's: {first}");
     // Nobody relays in this house.
-    let relay = all["readers"].as_array().unwrap().iter().find(|reader| reader["kind"] == "relay").unwrap();
+    let relay = &all["machinery"]["relays"][0];
     assert_eq!((relay["position"].as_i64(), relay["behind"].as_i64()), (Some(0), Some(4)));
     let table = String::from_utf8(house.events(&["stats", "--all-tenants"]).stdout).unwrap();
     assert!(table.contains("4 events in this scope") && table.contains("relay"), "{table}");
+}
+
+#[tokio::test]
+async fn old_events_go_to_a_file_and_out_and_come_back() {
+    let house = House::build().await;
+    let mut owner = house.database.owner().await;
+    // Partitions of three places make the first one full.
+    let narrow = "alter table es.event detach partition es.event_0;
+         alter table es.event attach partition es.event_0 for values from (0) to (5);";
+    sqlx::raw_sql(narrow).execute(&mut owner).await.unwrap();
+    sqlx::raw_sql("select nextval('es.event_pos') from generate_series(1, 3)")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    sqlx::raw_sql("update es.relay set seq = 4").execute(&mut owner).await.unwrap();
+    let partitions = |arguments: &[&str]| house.json(&[&["partitions", "--all-tenants"], arguments].concat());
+    let refused = house.refusal(&["partitions", "list", "--partner", &house.first.to_string()]);
+    assert!(refused.contains("--all-tenants"), "{refused}");
+    assert_eq!(partitions(&["list"])[0]["partition"], "event_0");
+
+    let folder = std::env::temp_dir().join(house.stream.to_string());
+    std::fs::create_dir_all(&folder).unwrap();
+    let exported = partitions(&["export", "event_0", "--to", folder.to_str().unwrap()]);
+    assert_eq!(exported[0]["events"], 4);
+    assert_eq!(partitions(&["verify", "event_0"])[0]["streams_unreadable_without"], 3);
+    let refused = house.refusal(&["partitions", "--all-tenants", "detach", "event_0"]);
+    assert!(refused.contains("3 streams cannot be loaded"), "{refused}");
+    assert_eq!(partitions(&["detach", "event_0", "--accept-unreadable", "3"])[0]["outcome"], "detached");
+    let gone = house.refusal(&["show", "2", "--all-tenants"]);
+    assert!(gone.contains("event_0"), "{gone}");
+    partitions(&["drop", "event_0"]);
+    partitions(&["attach", "event_0"]);
+    assert_eq!(positions(&house.json(&["tail", "--all-tenants"])), [1, 2, 3, 4]);
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test]

@@ -19,7 +19,6 @@ mod reading;
 mod rebuild;
 mod restore;
 mod sequencer;
-mod stats;
 mod store;
 
 pub use append::NewEvent;
@@ -42,5 +41,4 @@ pub use rebuild::{
 };
 pub use restore::{RestoreError, Restored, restore};
 pub use sequencer::Sequencer;
-pub use stats::{ReaderStats, Stats, TypeStats, stats};
 pub use store::{Committed, Store, Target};

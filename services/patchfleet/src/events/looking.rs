@@ -9,7 +9,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use eventstore::{Database, EventFilter, Order, Reader};
 use kernel::{CorrelationId, Envelope, Position, Scope, StreamId};
 use runtime::{Clock, SystemClock};
-use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -187,39 +186,6 @@ impl Stream {
         }
         Ok(())
     }
-}
-
-pub(crate) async fn stats(database: &Database, scope: &Scope, paper: Paper) -> anyhow::Result<()> {
-    let stats = eventstore::stats(database, scope).await?;
-    let total: i64 = stats.types.iter().map(|kind| kind.events).sum();
-    if paper.json {
-        return paper::json_line(&json!({
-            "head": stats.head,
-            "events": total,
-            "types": stats.types.iter().map(|kind| json!({
-                "event_type": kind.event_type,
-                "events": kind.events,
-                "last_recorded_at": kind.last_recorded_at,
-            })).collect::<Vec<_>>(),
-            "readers": stats.readers.iter().map(|reader| json!({
-                "kind": reader.kind,
-                "name": reader.name,
-                "position": reader.position,
-                "behind": reader.behind,
-            })).collect::<Vec<_>>(),
-        }));
-    }
-    paper::line(&format!("{total} events in this scope; the log is at position {}", stats.head))?;
-    let types = stats.types.into_iter().map(|kind| {
-        let last = kind.last_recorded_at.format("%Y-%m-%d %H:%M:%S").to_string();
-        vec![kind.event_type, kind.events.to_string(), last]
-    });
-    paper::table(&["event", "count", "last recorded (UTC)"], types)?;
-    let readers = stats
-        .readers
-        .into_iter()
-        .map(|reader| vec![reader.kind, reader.name, reader.position.to_string(), reader.behind.to_string()]);
-    paper::table(&["reader", "name", "position", "behind"], readers)
 }
 
 fn print(events: &[Envelope], paper: Paper) -> anyhow::Result<()> {
