@@ -1,7 +1,7 @@
 //! One statement that appends a batch to one stream: at the version that was read, or at whatever version it is.
 
 use crate::{
-    PrivacyError, StoreError,
+    Committed, PrivacyError, StoreError,
     database::{per_role, scope_parameters},
     privacy::ClearPayload,
 };
@@ -10,7 +10,7 @@ use kernel::{Cause, EventData, Scope, StreamId, Tenant, canonical_json};
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-/// Events of one command at the most: a batch beyond it is a sign of an aggregate that is too large.
+/// Events of one command on one stream at the most: a batch beyond it is a sign of an aggregate that is too large.
 pub(crate) const BATCH_MAX: usize = 1_000;
 
 /// An event before the store has taken it.
@@ -64,11 +64,15 @@ pub(crate) enum Appended {
         version: i64,
         pos: i64,
     },
-    /// Another writer came first, or (`order`) the transaction is older than the stream's last one.
+    /// Another writer came first: the stream is at `found`.
     Conflict {
-        order: bool,
+        found: i64,
     },
+    /// The transaction is older than the stream's last writer.
+    Order,
     Foreign,
+    /// The stream is expected to be there, and is not.
+    Missing,
 }
 
 #[derive(sqlx::FromRow)]
@@ -130,19 +134,54 @@ pub(crate) async fn append(
         .bind(payloads)
         .fetch_one(executor)
         .await?;
-    match (row.status.as_str(), row.version, row.pos) {
-        ("ok", Some(version), Some(pos)) => {
-            // Inside a longer transaction there is nothing to see yet.
-            if begin {
-                crate::sequencer::poke();
-            }
-            Ok(Appended::Written { version, pos })
+    let appended = Appended::read(&row.status, row.version, row.pos)?;
+    // Inside a longer transaction there is nothing to see yet.
+    if begin && matches!(appended, Appended::Written { .. }) {
+        crate::sequencer::poke();
+    }
+    Ok(appended)
+}
+
+impl Appended {
+    /// Reads an answer of `es.append` and its like.
+    pub(crate) fn read(status: &str, version: Option<i64>, pos: Option<i64>) -> Result<Self, StoreError> {
+        match (status, version, pos) {
+            ("ok", Some(version), Some(pos)) => Ok(Self::Written { version, pos }),
+            ("repeated", Some(version), Some(pos)) => Ok(Self::Repeated { version, pos }),
+            ("conflict", Some(found), None) => Ok(Self::Conflict { found }),
+            ("order", ..) => Ok(Self::Order),
+            ("foreign", ..) => Ok(Self::Foreign),
+            ("missing", ..) => Ok(Self::Missing),
+            _ => Err(StoreError::Corrupt { what: format!("an append was answered with {status:?}") }),
         }
-        ("repeated", Some(version), Some(pos)) => Ok(Appended::Repeated { version, pos }),
-        ("conflict", ..) => Ok(Appended::Conflict { order: false }),
-        ("order", ..) => Ok(Appended::Conflict { order: true }),
-        ("foreign", ..) => Ok(Appended::Foreign),
-        _ => Err(StoreError::Corrupt { what: format!("an append was answered with {:?}", row.status) }),
+    }
+
+    /// What was written, now or before; none when others were in the way for a moment.
+    pub(crate) fn settle(self, stream_id: StreamId) -> Result<Option<Committed>, StoreError> {
+        let conflict = |kind: &'static str| {
+            metrics::counter!("eventstore_append_conflicts_total", "kind" => kind).increment(1);
+        };
+        match self {
+            Self::Written { version, pos } => {
+                Ok(Some(Committed { version, pos: Some(pos), repeated: false }))
+            }
+            Self::Repeated { version, pos } => {
+                Ok(Some(Committed { version, pos: Some(pos), repeated: true }))
+            }
+            Self::Conflict { found } => {
+                tracing::debug!(stream.id = %stream_id, stream.version = found, "another writer came first");
+                conflict("version");
+                Ok(None)
+            }
+            Self::Order => {
+                conflict("order");
+                Ok(None)
+            }
+            Self::Foreign => Err(StoreError::Foreign { stream_id }),
+            Self::Missing => Err(StoreError::Corrupt {
+                what: format!("stream {stream_id} is expected and does not exist"),
+            }),
+        }
     }
 }
 
@@ -155,7 +194,7 @@ pub(crate) struct Meta {
     pub(crate) traceparent: Option<String>,
 }
 
-fn meta(cause: &Cause) -> Vec<u8> {
+pub(crate) fn meta(cause: &Cause) -> Vec<u8> {
     canonical_json(&serde_json::json!({
         "actor": cause.actor,
         "correlation_id": cause.correlation_id,
@@ -165,6 +204,6 @@ fn meta(cause: &Cause) -> Vec<u8> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "event ids are the store's own and carry no meaning for rules")]
-fn new_event_id() -> Uuid {
+pub(crate) fn new_event_id() -> Uuid {
     Uuid::now_v7()
 }

@@ -19,6 +19,7 @@ mod reading;
 mod rebuild;
 mod restore;
 mod sequencer;
+mod several;
 mod store;
 
 pub use append::NewEvent;
@@ -41,4 +42,5 @@ pub use rebuild::{
 };
 pub use restore::{RestoreError, Restored, restore};
 pub use sequencer::Sequencer;
+pub use several::Part;
 pub use store::{Committed, Store, Target};

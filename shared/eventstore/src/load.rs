@@ -11,8 +11,8 @@ use sqlx::PgConnection;
 pub(crate) struct Loaded<S> {
     pub(crate) state: S,
     pub(crate) version: i64,
-    /// Where the last event of the command in question stands, if it was carried out before.
-    pub(crate) earlier: Option<i64>,
+    /// Version and place of the last event of the command in question, if it was carried out before.
+    pub(crate) earlier: Option<(i64, i64)>,
     /// The version of the snapshot that it began with.
     base: i64,
 }
@@ -78,14 +78,20 @@ fn fold_rows<A: Aggregate>(
 ) -> Result<Option<Loaded<A::State>>, StoreError> {
     let mut loaded = Loaded { state: A::State::default(), version: 0, earlier: None, base: 0 };
     for row in rows {
-        let (Some(event_type), Some(schema_version), Some(pos)) =
-            (row.event_type, row.schema_version, row.pos)
-        else {
-            let Some(state) = A::SNAPSHOT.and_then(|snapshot| (snapshot.read)(&row.payload)) else {
-                return Ok(None);
-            };
-            loaded = Loaded { state, version: row.version, earlier: row.pos, base: row.version };
-            continue;
+        let (event_type, schema_version, pos) = match (row.event_type, row.schema_version, row.pos) {
+            (Some(event_type), Some(schema_version), Some(pos)) => (event_type, schema_version, pos),
+            (.., Some(pos)) => {
+                // Where the command ended that was carried out before the snapshot.
+                loaded.earlier = Some((row.version, pos));
+                continue;
+            }
+            (.., None) => {
+                let Some(state) = A::SNAPSHOT.and_then(|snapshot| (snapshot.read)(&row.payload)) else {
+                    return Ok(None);
+                };
+                loaded = Loaded { state, version: row.version, earlier: None, base: row.version };
+                continue;
+            }
         };
         if row.version != loaded.version + 1 {
             return Err(StoreError::Corrupt {
@@ -98,14 +104,18 @@ fn fold_rows<A: Aggregate>(
         loaded.state = A::evolve(loaded.state, &event);
         loaded.version = row.version;
         if command_id.is_some_and(|id| Some(id.0) == row.command_id) {
-            loaded.earlier = Some(pos);
+            loaded.earlier = Some((row.version, pos));
         }
     }
     Ok(Some(loaded))
 }
 
-/// Keeps a snapshot when enough events have come since the last one. Throwing it away is always possible, so nothing waits
-/// for it. `begin` as in [`load`].
+/// Whether enough events have come since the last snapshot.
+pub(crate) fn snapshot_is_due<A: Aggregate>(loaded: &Loaded<A::State>, version: i64) -> bool {
+    A::SNAPSHOT.is_some_and(|snapshot| version - loaded.base >= snapshot.every)
+}
+
+/// Keeps the state that `facts` lead to. `begin` as in [`load`].
 pub(crate) async fn keep_snapshot<A: Aggregate>(
     connection: &mut PgConnection,
     target: Target<'_>,
@@ -114,10 +124,7 @@ pub(crate) async fn keep_snapshot<A: Aggregate>(
     facts: &[A::Event],
     version: i64,
 ) -> Result<(), StoreError> {
-    let Some(Snapshot { shape, every, write, .. }) = A::SNAPSHOT else { return Ok(()) };
-    if version - loaded.base < every {
-        return Ok(());
-    }
+    let Some(Snapshot { shape, write, .. }) = A::SNAPSHOT else { return Ok(()) };
     let Some(state) = write(&facts.iter().fold(loaded.state, A::evolve)) else { return Ok(()) };
     let (role, partner, customer) = scope_parameters(target.scope);
     sqlx::query("select es.keep_snapshot($1, $2, $3, $4, $5, $6, $7, $8, $9)")

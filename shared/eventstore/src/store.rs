@@ -2,13 +2,13 @@
 
 use crate::{
     Database, ExecuteError, StoreError, Tx,
-    append::{Appended, Batch, NewEvent, append},
-    load::{Loaded, keep_snapshot, load},
+    append::{Batch, NewEvent, append},
+    load::{Loaded, keep_snapshot, load, snapshot_is_due},
     privacy::seal,
 };
 use chrono::{DateTime, Utc};
 use kernel::{Aggregate, Cause, Journal, Scope, StreamId, Tenant};
-use sqlx::PgExecutor;
+use sqlx::{Acquire, PgExecutor};
 
 /// How often a command is decided anew because others wrote the stream meanwhile.
 const ATTEMPTS_MAX: u32 = 8;
@@ -31,7 +31,7 @@ pub struct Target<'a> {
 /// What a command wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Committed {
-    /// The stream's version afterwards.
+    /// The stream's version after the command's last event; the version it is at when there was nothing to do.
     pub version: i64,
     /// Where the command's last event arrived; none when there was nothing to do.
     pub pos: Option<i64>,
@@ -92,8 +92,16 @@ impl Store {
             .await?
             .ok_or(StoreError::Conflict { stream_id: target.stream_id, attempts: 1 })?;
         // A state of facts that were not sealed yet is not kept; the next one is folded from what is stored.
-        if !committed.repeated && !personal {
-            keep_snapshot::<A>(tx, target, false, loaded, &facts, committed.version).await?;
+        if !committed.repeated && !personal && snapshot_is_due::<A>(&loaded, committed.version) {
+            // A savepoint: what goes wrong with a snapshot must not take the command with it.
+            let mut aside = tx.begin().await.map_err(StoreError::Database)?;
+            match keep_snapshot::<A>(&mut aside, target, false, loaded, &facts, committed.version).await {
+                Ok(()) => aside.commit().await.map_err(StoreError::Database)?,
+                Err(error) => {
+                    aside.rollback().await.map_err(StoreError::Database)?;
+                    snapshot_was_not_kept(target, &error);
+                }
+            }
         }
         Ok(committed)
     }
@@ -180,14 +188,19 @@ async fn attempt<A: Aggregate>(
         return Ok(outcome);
     }
     let outcome = write(&mut *connection, target, true, A::STREAM, Some(loaded.version), &events).await?;
-    if let Some(committed) = outcome.filter(|committed| !committed.repeated) {
+    let due = |committed: &Committed| !committed.repeated && snapshot_is_due::<A>(&loaded, committed.version);
+    if let Some(committed) = outcome.filter(due) {
         let kept = keep_snapshot::<A>(&mut connection, target, true, loaded, &facts, committed.version).await;
-        // The command is carried out whatever becomes of its snapshot.
         if let Err(error) = kept {
-            tracing::warn!(stream.id = %target.stream_id, %error, "a snapshot was not kept");
+            snapshot_was_not_kept(target, &error);
         }
     }
     Ok(outcome)
+}
+
+/// The command is carried out whatever becomes of its snapshot.
+fn snapshot_was_not_kept(target: Target<'_>, error: &StoreError) {
+    tracing::warn!(stream.id = %target.stream_id, %error, "a snapshot was not kept");
 }
 
 enum Decision<E> {
@@ -199,10 +212,10 @@ fn decide<A: Aggregate>(
     loaded: &Loaded<A::State>,
     command: A::Command,
 ) -> Result<Decision<A::Event>, ExecuteError<A::Refusal>> {
-    let version = loaded.version;
-    if let Some(pos) = loaded.earlier {
+    if let Some((version, pos)) = loaded.earlier {
         return Ok(Decision::Nothing(Committed { version, pos: Some(pos), repeated: true }));
     }
+    let version = loaded.version;
     let events = A::decide(&loaded.state, command).map_err(ExecuteError::Refused)?;
     if events.is_empty() {
         return Ok(Decision::Nothing(Committed { version, pos: None, repeated: false }));
@@ -228,18 +241,5 @@ async fn write(
         occurred_at: target.occurred_at,
         events,
     };
-    match append(executor, target.scope, begin, &batch).await? {
-        Appended::Written { version, pos } => {
-            Ok(Some(Committed { version, pos: Some(pos), repeated: false }))
-        }
-        Appended::Repeated { version, pos } => {
-            Ok(Some(Committed { version, pos: Some(pos), repeated: true }))
-        }
-        Appended::Conflict { order } => {
-            metrics::counter!("eventstore_append_conflicts_total", "kind" => if order { "order" } else { "version" })
-                .increment(1);
-            Ok(None)
-        }
-        Appended::Foreign => Err(StoreError::Foreign { stream_id: target.stream_id }),
-    }
+    append(executor, target.scope, begin, &batch).await?.settle(target.stream_id)
 }

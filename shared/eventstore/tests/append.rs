@@ -186,55 +186,79 @@ async fn of_a_batch_over_several_streams_all_is_kept_or_nothing() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_expected_and_not_there_is_refused_and_keeps_nothing() {
+async fn every_answer_of_an_append_is_given_where_it_belongs_and_only_ok_writes() {
     let f = Fixture::new().await;
-    let Tenant { partner_id, customer_id } = f.tenant;
-    let mut as_service =
+    let (ours, theirs) = (f.tenant, Tenant::customer(id(), id()));
+    let neighbour = Tenant::customer(ours.partner_id, id());
+    let (stream, foreign): (StreamId, StreamId) = (id(), id());
+    let (first, second) = (cause(), cause());
+    let mut service =
         <sqlx::PgConnection as sqlx::Connection>::connect(&f.database.service_url()).await.unwrap();
-    let status: String = sqlx::query_scalar(
-        "select status from es.append_partner(true, $1, null, gen_random_uuid(), 'test.many', 3, $1, $2, gen_random_uuid(),
-           gen_random_uuid(), null, '\\x00', array[gen_random_uuid()], array['test.Counted'], array[1::smallint], array['\\x00'::bytea])",
-    )
-    .bind(partner_id.0)
-    .bind(customer_id.map(|id| id.0))
-    .fetch_one(&mut as_service)
-    .await
-    .unwrap();
-    assert_eq!(status, "foreign");
-    assert_eq!(f.count("select count(*) from es.event").await, 0);
-    assert_eq!(f.count("select count(*) from es.stream").await, 0);
+    let mut ask = async |tenant: Tenant, stream: StreamId, expected: i64, command: &Cause, events: i32| {
+        sqlx::query_as::<_, (String, Option<i64>, Option<i64>)>(
+            "select status, version, pos
+               from es.append_partner(true, $1, null, $2, 'test.many', $3, $1, $4, $5, gen_random_uuid(), null, '\\x00',
+                      array(select gen_random_uuid() from generate_series(1, $6)), array_fill('test.Counted'::text, array[$6]),
+                      array_fill(1::smallint, array[$6]), array_fill('{}'::bytea, array[$6]))",
+        )
+        .bind(tenant.partner_id.0)
+        .bind(stream.0)
+        .bind(expected)
+        .bind(tenant.customer_id.map(|id| id.0))
+        .bind(command.command_id.0)
+        .bind(events)
+        .fetch_one(&mut service)
+        .await
+        .unwrap()
+    };
+    let answer = |status: &str, version, pos| (status.to_owned(), version, pos);
+
+    assert_eq!(ask(ours, stream, 0, &first, 2).await, answer("ok", Some(2), Some(2)));
+    assert_eq!(ask(ours, stream, 2, &second, 1).await, answer("ok", Some(3), Some(3)));
+    assert_eq!(ask(theirs, foreign, 0, &cause(), 1).await, answer("ok", Some(1), Some(4)));
+
+    // The same command, expecting what it expected then, and the same when it would write something else now.
+    assert_eq!(ask(ours, stream, 0, &first, 2).await, answer("repeated", Some(2), Some(2)));
+    assert_eq!(ask(ours, stream, 0, &first, 7).await, answer("repeated", Some(2), Some(2)));
+    assert_eq!(ask(ours, stream, 2, &second, 1).await, answer("repeated", Some(3), Some(3)));
+    // A command that stands further up in the stream is not what was written at the expected version.
+    assert_eq!(ask(ours, stream, 0, &second, 1).await, answer("conflict", Some(3), None));
+    assert_eq!(ask(ours, stream, 1, &cause(), 1).await, answer("conflict", Some(3), None));
+    assert_eq!(ask(ours, stream, 9, &cause(), 1).await, answer("conflict", Some(3), None));
+    // Whether it can be seen or not.
+    assert_eq!(ask(neighbour, stream, 3, &cause(), 1).await, answer("foreign", Some(3), None));
+    assert_eq!(ask(neighbour, stream, 0, &first, 1).await, answer("foreign", Some(3), None));
+    assert_eq!(ask(ours, foreign, 0, &cause(), 1).await, answer("foreign", None, None));
+    assert_eq!(ask(ours, foreign, 1, &cause(), 1).await, answer("missing", None, None));
+    assert_eq!(ask(ours, id(), 3, &cause(), 1).await, answer("missing", None, None));
+
+    assert_eq!(f.stored().await, [(stream, 1), (stream, 2), (stream, 3), (foreign, 1)]);
+    assert_eq!(f.count("select count(*) from es.stream").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_nobody_decides_about_needs_no_version_and_is_recorded_once_per_command() {
     let f = Fixture::new().await;
     let stream: StreamId = id();
-    let causes: Vec<Cause> = (0..12).map(|_| cause()).collect();
+    let causes: Vec<Cause> = (0..200).map(|_| cause()).collect();
     let mut writers = tokio::task::JoinSet::new();
     for cause in causes.iter().chain(&causes).cloned() {
         let (store, scope, tenant) = (f.store.clone(), f.scope, f.tenant);
         writers.spawn(async move {
             let target =
                 Target { scope: &scope, tenant, stream_id: stream, cause: &cause, occurred_at: None };
-            let facts = [Counted(1), Counted(2)];
-            // Many writers of one stream may use up the attempts; the caller's retry is part of the contract.
-            let committed = loop {
-                match store.record::<Tally>(target, &facts).await {
-                    Ok(committed) => break committed,
-                    Err(StoreError::Conflict { .. }) => {}
-                    Err(error) => panic!("{error}"),
-                }
-            };
+            // However many wait for the stream, none of them is sent away.
+            let committed = store.record::<Tally>(target, &[Counted(1), Counted(2)]).await.unwrap();
             (cause.command_id, committed)
         });
     }
     let answers = writers.join_all().await;
-    assert_eq!(answers.iter().filter(|(_, answer)| answer.repeated).count(), 12);
+    assert_eq!(answers.iter().filter(|(_, answer)| answer.repeated).count(), 200);
     for (command, answer) in &answers {
         let same = answers.iter().filter(|(other, _)| other == command);
         assert!(same.clone().count() == 2 && same.clone().all(|(_, other)| other.pos == answer.pos));
     }
-    assert_eq!(f.store.load::<Many>(&f.scope, stream).await.unwrap(), (24, 24));
+    assert_eq!(f.store.load::<Many>(&f.scope, stream).await.unwrap(), (400, 400));
 }
 
 #[tokio::test]

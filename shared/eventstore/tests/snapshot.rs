@@ -6,7 +6,7 @@
 mod counter;
 
 use counter::{Counted, Counter, TooFar};
-use eventstore::{Store, Target};
+use eventstore::{Committed, Store, Target};
 use kernel::{Aggregate, CommandId, Scope, Snapshot, StreamId, Tenant};
 use proptest::prelude::*;
 use testkit::{TestDatabase, cause, id};
@@ -134,9 +134,43 @@ async fn a_command_from_before_the_snapshot_is_known_again() {
     let target =
         Target { scope: &f.scope, tenant: f.tenant, stream_id: stream, cause: &again, occurred_at: None };
     let committed = f.store.execute::<Kept>(target, 1).await.unwrap();
-    assert!(committed.repeated);
-    assert_eq!(committed.pos, Some(1));
-    assert_eq!(f.store.load::<Kept>(&f.scope, stream).await.unwrap(), (7, 7));
+    assert_eq!(committed, Committed { version: 1, pos: Some(1), repeated: true });
+    // Of a snapshot that was made from another one as well.
+    for _ in 0..5 {
+        f.count::<Kept>(stream, 1).await;
+    }
+    assert_eq!(f.snapshots().await, [(10, 1)]);
+    assert_eq!(f.store.execute::<Kept>(target, 1).await.unwrap(), committed);
+    f.as_owner("delete from es.snapshot").await;
+    assert_eq!(f.store.execute::<Kept>(target, 1).await.unwrap(), committed);
+    assert_eq!(f.store.load::<Kept>(&f.scope, stream).await.unwrap(), (12, 12));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_kept_costs_the_command_nothing() {
+    let f = Fixture::new().await;
+    f.as_owner("alter table es.snapshot add constraint nothing_goes check (version < 0)").await;
+    let (alone, together) = (id(), id());
+    for _ in 0..6 {
+        f.count::<Kept>(alone, 1).await;
+    }
+    let mut tx = f.store.database().begin(&f.scope).await.unwrap();
+    for _ in 0..6 {
+        let cause = cause();
+        let target = Target {
+            scope: &f.scope,
+            tenant: f.tenant,
+            stream_id: together,
+            cause: &cause,
+            occurred_at: None,
+        };
+        f.store.execute_in::<Kept>(&mut tx, target, 1).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    for stream in [alone, together] {
+        assert_eq!(f.store.load::<Kept>(&f.scope, stream).await.unwrap(), (6, 6));
+    }
+    assert_eq!(f.snapshots().await, []);
 }
 
 #[tokio::test]
