@@ -96,11 +96,12 @@ impl StoreError {
     }
 }
 
-/// SQLSTATEs of somebody in the way: serialisation failure, deadlock, lock not available, idle transaction ended.
-const BUSY_STATES: [&str; 4] = ["40001", "40P01", "55P03", "25P03"];
+/// SQLSTATEs of somebody in the way: serialisation failure, deadlock, lock not available.
+const BUSY_STATES: [&str; 3] = ["40001", "40P01", "55P03"];
 
-/// SQLSTATE classes of a server that is going down, starting or out of resources.
-const OUTAGE_CLASSES: [&str; 3] = ["08", "53", "57"];
+/// SQLSTATE classes of a server that is going down, starting or out of resources. Of its class 57 only what an operator
+/// does to it: a statement that takes too long (57014) would take as long again.
+const OUTAGE_CLASSES: [&str; 3] = ["08", "53", "57P"];
 
 #[expect(
     clippy::wildcard_enum_match_arm,

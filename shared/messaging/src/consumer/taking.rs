@@ -37,19 +37,21 @@ pub(super) async fn take_together(database: &Database, consumer: &dyn Consumer, 
     }
     let all = async {
         let mut tx = database.begin(&scope_of(events)).await?;
-        let new = inbox::enter(&mut tx, consumer.name(), events).await?;
-        let outcome = if new.len() == events.len() {
+        let mut new = inbox::enter(&mut tx, consumer.name(), events).await?;
+        let entered = new.len();
+        let outcome = if entered == events.len() {
             guarded(consumer.handle_batch(&mut tx, events)).await?
-        } else if new.is_empty() {
+        } else if entered == 0 {
             Outcome::Handled
         } else {
+            // Each once: a relay that begins anew may put the same event into a batch twice.
             let fresh: Vec<Envelope> =
-                events.iter().filter(|event| new.contains(&event.event_id.0)).cloned().collect();
+                events.iter().filter(|event| new.remove(&event.event_id.0)).cloned().collect();
             guarded(consumer.handle_batch(&mut tx, &fresh)).await?
         };
         if outcome == Outcome::Handled {
             tx.commit().await?;
-            count(consumer, new.len(), events.len());
+            count(consumer, entered, events.len());
         }
         Ok::<_, HandlerError>(outcome)
     };

@@ -74,6 +74,27 @@ async fn what_is_published_twice_has_one_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_twice_in_one_batch_has_one_effect() {
+    let house = House::build().await;
+    let relay = house.relay();
+    let probe = Arc::new(Probe { batch: 20, gated: vec![0], ..Probe::default() });
+    let _consumer = house.ready_consumer(&probe).await;
+    house.note([0]).await;
+    probe.until_called_with(0).await;
+    house.note(1..4).await;
+    until_published(&house, 4).await;
+    // The relay ends before its cursor is moved: the next one publishes the last two again.
+    relay.stopped().await;
+    house.tell("update es.relay set seq = 2").await;
+    let _relay = house.relay();
+    until_published(&house, 4).await;
+    probe.gate.add_permits(1);
+    house.until_effects(probe.name, 0..4).await;
+    house.until_place(4).await;
+    assert_eq!(probe.calls(), [0, 1, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_message_says_where_the_event_before_it_was() {
     let house = House::build().await;
     house.listen_in().await;
