@@ -127,6 +127,7 @@ impl Bench<'_> {
             ("plain", Way::Plain.crew(&small, writers, turn).await?),
             ("raw", Way::Raw.crew(&small, writers, turn).await?),
             ("open", Way::Append(1).crew(&open, writers, turn).await?),
+            ("unscoped", Way::Unscoped.crew(&open, writers, turn).await?),
             ("execute", Way::Execute(1).crew(&small, writers, turn).await?),
             ("record", Way::Record.crew(&small, writers, turn).await?),
         ];
@@ -143,6 +144,7 @@ impl Bench<'_> {
         add("append", at(*stored), "append", "plain INSERT, same table", "plain", Some(0.8));
         add("append", at(*stored), "append", "raw INSERT, one index", "raw", Some(raw_goal));
         add("append", at(*stored), "append", "append without policies", "open", Some(0.8));
+        add("append", at(*stored), "append", "append without policies and scope", "unscoped", None);
         add("command", at(*stored), "execute", "raw INSERT, one index", "raw", None);
         add("record without a look", at(*stored), "record", "raw INSERT, one index", "raw", None);
         if let Some((stored, _)) = filled.get(1) {

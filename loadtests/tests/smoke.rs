@@ -51,8 +51,9 @@ fn is_complete(report: &Report, parts: &[&str]) {
 async fn the_bench_of_the_store_has_every_row() {
     let report = eventstore::run(&tiny()).await.unwrap();
     is_complete(&report, &["append", "batch", "order", "race", "reading"]);
-    // For 1 and 2 writers: against two kinds of INSERT, without policies, two ways of the store, two at the larger size.
-    assert_eq!(report.figures.iter().filter(|figure| figure.part == "append").count(), 2 * 7);
+    // For 1 and 2 writers: against two kinds of INSERT, without policies, without scope, two ways of the
+    // store, two at the larger size.
+    assert_eq!(report.figures.iter().filter(|figure| figure.part == "append").count(), 2 * 8);
     let ours = report.figures.iter().find(|figure| figure.what == "missed by follower: ours").unwrap();
     assert_eq!(ours.met, Some(true), "{ours:?}");
 }

@@ -64,6 +64,8 @@ struct Append {
     connection: PgConnection,
     streams: Streams,
     batch: i64,
+    /// Whether it takes the scope of its partner; the owner, whom no policy holds up, need not.
+    scoped: bool,
 }
 
 #[async_trait::async_trait]
@@ -82,7 +84,7 @@ impl Writer for Append {
             "select status
                from es.append_partner($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         )
-        .bind(true)
+        .bind(self.scoped)
         .bind(first.partner_id)
         .bind(None::<Uuid>)
         .bind(stream_id.0)
@@ -252,6 +254,8 @@ pub(crate) enum Way {
     Record,
     /// `es.append_partner` of this many events, on a connection of its own.
     Append(i64),
+    /// The same of one event by the owner, without a scope.
+    Unscoped,
     /// INSERT into the copy of the event table.
     Plain,
     /// INSERT into a table with one index.
@@ -266,7 +270,7 @@ impl Way {
         let mut crew: Vec<Box<dyn Writer>> = Vec::new();
         let store = match self {
             Self::Execute(_) | Self::Record => Some(Store::new(place.database(writers).await?)),
-            Self::Append(_) | Self::Plain | Self::Raw | Self::Copy(_) => None,
+            Self::Append(_) | Self::Unscoped | Self::Plain | Self::Raw | Self::Copy(_) => None,
         };
         for _ in 0..writers {
             let streams = Streams::new();
@@ -277,7 +281,10 @@ impl Way {
                 (Self::Record, Some(store)) => Box::new(Record { store: store.clone(), streams }),
                 (Self::Record, None) => continue,
                 (Self::Append(batch) | Self::Execute(batch), _) => {
-                    Box::new(Append { connection: place.service().await?, streams, batch })
+                    Box::new(Append { connection: place.service().await?, streams, batch, scoped: true })
+                }
+                (Self::Unscoped, _) => {
+                    Box::new(Append { connection: place.owner().await?, streams, batch: 1, scoped: false })
                 }
                 (Self::Plain, _) => Box::new(Plain { connection: place.owner().await?, streams }),
                 (Self::Raw, _) => Box::new(Raw { connection: place.owner().await?, streams }),
