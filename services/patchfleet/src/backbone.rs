@@ -67,6 +67,9 @@ pub(crate) async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::R
     let stop = lifecycle.stop.clone();
     foundation.background("relay", async move { relay.run(stop).await });
     let (database, stop) = (foundation.database.clone(), lifecycle.stop.clone());
+    let width = section.partition_width;
+    foundation.background("partitions", async move { make_partitions(database, width, stop).await });
+    let (database, stop) = (foundation.database.clone(), lifecycle.stop.clone());
     foundation.background("upkeep", async move { upkeep(database, section, stop).await });
     Ok(foundation.server().start(lifecycle)?)
 }
@@ -80,19 +83,31 @@ const COMMAND_KEYS_EVERY: Duration = Duration::from_hours(6);
 /// How often it is seen whether something is due, and by a standby whether it may do it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Makes room for events ahead of them, apart from all other upkeep: without room nothing is recorded. Harmless when
+/// several processes do it.
+async fn make_partitions(database: Database, width: i64, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match ensure_partitions(&database, width).await {
+            Ok(0) => {}
+            Ok(made) => tracing::info!(partitions.made = made, "made room for more events"),
+            Err(error) => complain(&error, "no room was made for more events, which will be tried again"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(PARTITIONS_EVERY) => {}
+        }
+    }
+}
+
 /// What the upkeep does.
 #[derive(Debug, Clone, Copy)]
 enum Job {
-    MakePartitions,
     PruneInbox,
     PruneCommandKeys,
 }
 
-const JOBS: [(Job, Duration); 3] = [
-    (Job::MakePartitions, PARTITIONS_EVERY),
-    (Job::PruneInbox, INBOX_EVERY),
-    (Job::PruneCommandKeys, COMMAND_KEYS_EVERY),
-];
+const JOBS: [(Job, Duration); 2] =
+    [(Job::PruneInbox, INBOX_EVERY), (Job::PruneCommandKeys, COMMAND_KEYS_EVERY)];
 
 /// Keeps the tables in shape until `stop`, in one process of those that could.
 async fn upkeep(database: Database, settings: BackboneSettings, stop: CancellationToken) {
@@ -132,12 +147,6 @@ async fn lead(
 
 async fn run_job(job: Job, database: &Database, settings: &BackboneSettings) -> Result<(), StoreError> {
     match job {
-        Job::MakePartitions => {
-            let made = ensure_partitions(database, settings.partition_width).await?;
-            if made > 0 {
-                tracing::info!(partitions.made = made, "made room for more events");
-            }
-        }
         Job::PruneInbox => {
             let pruned = prune_inbox(database).await?;
             tracing::debug!(rows.pruned = pruned, "pruned the inbox");

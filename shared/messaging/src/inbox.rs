@@ -26,7 +26,8 @@ pub(crate) async fn enter(
            on conflict do nothing
            returning event_id
          ), settled as (
-           delete from es.postponed p using entered e where p.consumer = $1 and p.event_id = e.event_id
+           -- Those that are not new as well: what is dealt with waits no longer.
+           delete from es.postponed where consumer = $1 and event_id = any ($2)
          )
          select event_id from entered",
     )
@@ -38,8 +39,9 @@ pub(crate) async fn enter(
     Ok(new.into_iter().collect())
 }
 
-/// Pages of the table that one statement of the pruning looks at: 16 megabytes, some hundred milliseconds.
-const PRUNE_BLOCKS: i64 = 2_048;
+/// Pages of the table that one statement of the pruning looks at: a megabyte, some milliseconds. As long as a transaction
+/// that writes goes on, no event of anybody gets its position.
+const PRUNE_BLOCKS: i64 = 128;
 
 /// Deletes the inbox rows that nobody needs: those at or below their consumer's place, which says the same. Answers with
 /// how many they were. To be called every hour or so.

@@ -29,7 +29,9 @@ pub(crate) async fn postpone(
     let mut tx = database.begin(&Scope::partner_of(event.tenant)).await?;
     let moved = sqlx::query(
         "insert into es.postponed as p (consumer, event_id, seq, attempt, due_at)
-         values ($1, $2, $3, $4, now() + make_interval(secs => $5))
+         select $1, $2, $3, $4, now() + make_interval(secs => $5)
+          -- Another process may have handled it meanwhile.
+          where not exists (select from es.inbox i where i.consumer = $1 and i.event_id = $2)
          on conflict (consumer, event_id) do update
             set attempt = excluded.attempt, due_at = excluded.due_at
           where p.attempt < excluded.attempt",

@@ -27,9 +27,10 @@ const PAGE: i64 = 2_000;
 const SETTLE_TIMEOUT: Duration = Duration::from_mins(1);
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 /// Detaching stops every append for a moment. Rather than queue up behind a long reader, and everybody behind us, it
-/// gives up and tries again.
-const LOCK_TIMEOUT: &str = "set local lock_timeout = '500ms'";
-const LOCK_ATTEMPTS: u32 = 20;
+/// gives up and tries again after a pause in which appends get through.
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '50ms'";
+const LOCK_ATTEMPTS: u32 = 60;
+const LOCK_PAUSE: Duration = Duration::from_secs(1);
 /// SQLSTATE of a lock that was not to be had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
@@ -150,6 +151,9 @@ pub async fn export_partition(
     writer.flush().await.map_err(in_file(&unfinished))?;
     writer.get_ref().sync_all().await.map_err(in_file(&unfinished))?;
     fs::rename(&unfinished, &file).await.map_err(in_file(&file))?;
+    // The file's name must outlive a power failure as its bytes do: the table may be dropped next.
+    let folder = fs::File::open(file.parent().unwrap_or(folder)).await.map_err(in_file(folder))?;
+    folder.sync_all().await.map_err(in_file(&file))?;
     let exported = Exported { file, sha256: hex(&hash.finalize()), bytes, events };
     note(database, &partition, &exported, first_seq, last_seq).await?;
     Ok(exported)
@@ -244,7 +248,7 @@ pub async fn detach_partition(
             Err(error) if attempt < LOCK_ATTEMPTS && is_locked(&error) => attempt += 1,
             Err(error) => return Err(error.into()),
         }
-        tokio::time::sleep(SETTLE_PAUSE).await;
+        tokio::time::sleep(LOCK_PAUSE).await;
     }
 }
 
