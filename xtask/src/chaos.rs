@@ -234,22 +234,21 @@ const VIEWS: [&str; 2] = ["views", "auditing.trail"];
 /// Has the program compare a view with a fresh fold of the log.
 fn check_view(program: &Path, settings: &BTreeMap<String, String>, view: &str) -> Result<Check> {
     let output = Command::new(program)
-        .args(["views", "check", view])
+        .args(["views", "check", "--json", view])
         .envs(settings)
         .output()
         .with_context(|| format!("checking {view}"))?;
     let mut check = Check::new(&format!("the view {view} is what a fresh fold of the log gives"));
-    check.look(None);
-    if !output.status.success() {
-        for line in String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .chain(String::from_utf8_lossy(&output.stderr).lines())
-        {
-            check.violate(line.to_owned());
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    for table in told["tables"].as_array().into_iter().flatten() {
+        check.looked_at += table["rows"].as_u64().unwrap_or(0);
+        for difference in table["differences"].as_array().into_iter().flatten() {
+            check.violate(format!("{}: {difference}", table["table"]));
         }
-        if check.violations == 0 {
-            check.violate(format!("`patchfleet views check {view}` ended with {}", output.status));
-        }
+    }
+    if !output.status.success() && check.violations == 0 {
+        let said = String::from_utf8_lossy(&output.stderr);
+        check.violate(format!("`patchfleet views check {view}` ended with {}: {said}", output.status));
     }
     Ok(check)
 }

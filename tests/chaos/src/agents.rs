@@ -18,7 +18,8 @@ use kernel::{CommandId, derived_id};
 use runtime::{Clock, Ids, SystemClock, SystemIds};
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use std::{fmt::Write, sync::Arc};
+use sqlx::{Connection, PgConnection};
+use std::{fmt::Write, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// Packages of a hundred that change between two scans.
@@ -26,6 +27,10 @@ const CHANGE_PERCENT: u64 = 25;
 
 /// Scans of a hundred that are reported twice at the same moment.
 const TWIN_PERCENT: u64 = 5;
+
+/// A minute: nothing is killed yet.
+const COUNTS_MAX: u32 = 600;
+const COUNT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The document from which the catalogue is made: one advisory per patch.
 pub(crate) fn advisories() -> String {
@@ -245,19 +250,28 @@ async fn answered<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Atte
     }
 }
 
+/// Waits until the devices service knows the whole catalogue: a scan before would find less missing, and the rest later.
+pub(crate) async fn until_catalogue_is_known(database_url: &str) -> Result<()> {
+    let handled = "select count(*) from es.event e
+                     join es.inbox i on i.event_id = e.event_id and i.consumer = 'devices.reactor'
+                    where e.event_type = 'feeds.PatchPublished'";
+    until_counted(database_url, handled, i64::try_from(PATCHES)?).await.context("patches in the catalogue")
+}
+
 /// Waits until every patch waits for a decision at every shared customer: only then may people decide.
 pub(crate) async fn until_opened(database_url: &str, wanted: i64) -> Result<()> {
-    use sqlx::Connection;
-    let mut database = sqlx::PgConnection::connect(database_url).await.context("asking the database")?;
-    for _ in 0..600 {
-        let opened: i64 =
-            sqlx::query_scalar("select count(*) from es.event where event_type = 'approvals.ApprovalOpened'")
-                .fetch_one(&mut database)
-                .await?;
-        if opened >= wanted {
+    let opened = "select count(*) from es.event where event_type = 'approvals.ApprovalOpened'";
+    until_counted(database_url, opened, wanted).await.context("approvals that wait for a decision")
+}
+
+async fn until_counted(database_url: &str, count: &'static str, wanted: i64) -> Result<()> {
+    let mut database = PgConnection::connect(database_url).await.context("asking the database")?;
+    for _ in 0..COUNTS_MAX {
+        let counted: i64 = sqlx::query_scalar(count).fetch_one(&mut database).await?;
+        if counted >= wanted {
             return Ok(());
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(COUNT_PAUSE).await;
     }
-    bail!("not all of {wanted} approvals were opened")
+    bail!("there are not {wanted}")
 }

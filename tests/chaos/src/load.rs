@@ -279,6 +279,7 @@ async fn set_up(world: &World, ledger: &Ledger, sender: &Sender) -> Result<(Vec<
         let outcome = sender.until_acknowledged(&operator, &step).await;
         ledger.take(&step, &outcome)?;
     }
+    agents::until_catalogue_is_known(&world.database_url).await?;
     let mut agents = Vec::new();
     for (number, partner) in (0..).zip(partners.iter().cycle()).take(DEVICES) {
         let mut agent = Agent::enrol(world.seed, number, partner, sender, ledger).await?;
