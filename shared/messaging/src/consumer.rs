@@ -9,7 +9,11 @@ mod place;
 mod session;
 mod taking;
 
-use crate::{Broker, BrokerError, Consumer, broker::hang_up, handling::chain};
+use crate::{
+    Broker, BrokerError, Consumer,
+    broker::{hang_up, within},
+    handling::chain,
+};
 use aside::Aside;
 use eventstore::{Database, Leadership, StoreError};
 use session::Session;
@@ -74,7 +78,10 @@ async fn turn(
 ) -> Result<bool, Lost> {
     // First of all: while the database is away, the broker is left in peace.
     let what = format!("consumer {}", consumer.name());
-    let Some(leadership) = Leadership::seek(database, &what).await? else { return Ok(false) };
+    let Some(leadership) = Leadership::seek(database, &what).await? else {
+        looking::report_nothing(consumer.name());
+        return Ok(false);
+    };
     let context = Context {
         database,
         consumer,
@@ -83,12 +90,18 @@ async fn turn(
         patterns: consumer.interests().iter().map(|interest| interest.replace('*', "%")).collect(),
         stop,
     };
+    let place = session::place(&context).await?;
+    // While the broker is away as well.
+    looking::report(database, consumer.name(), place).await?;
     let connection = broker.connect().await?;
-    let ended = match Session::open(&context, &connection).await {
+    // Held to the end: a channel says goodbye as it is dropped, which a connection that ends does not expect.
+    let channel = within("opening a channel", connection.create_channel()).await?;
+    let ended = match Session::open(&context, &connection, channel.clone(), place).await {
         Ok(session) => session.run().await,
         Err(lost) => Err(lost),
     };
     hang_up(&connection).await;
+    drop(channel);
     context.aside.close().await;
     ended.map(|()| true)
 }

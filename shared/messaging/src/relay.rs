@@ -16,6 +16,7 @@ use crate::{
 };
 use cursor::Cursor;
 use eventstore::{Database, Leadership, Log, StoreError};
+use futures_util::FutureExt;
 use kernel::{Envelope, Position};
 use lapin::{Channel, Connection};
 use std::{
@@ -83,14 +84,22 @@ impl Relay {
     /// Publishes if no other relay does; false if one does.
     async fn turn(&self, stop: &CancellationToken) -> Result<bool, Lost> {
         // First of all: while the database is away, the broker is left in peace.
-        let Some(leadership) = Leadership::seek(&self.database, "relay").await? else { return Ok(false) };
-        let cursor = Cursor::read(self.database.clone()).await?;
+        let Some(leadership) = Leadership::seek(&self.database, "relay").await? else {
+            cursor::report_nothing();
+            return Ok(false);
+        };
+        let mut cursor = Cursor::read(self.database.clone()).await?;
+        // While the broker is away as well.
+        cursor.report().await?;
         let connection = self.broker.connect().await?;
-        let session = Session::open(self, leadership, cursor, &connection).await?;
+        // Held to the end: a channel says goodbye as it is dropped, which a connection that ends does not expect.
+        let channel = Broker::confirmed_channel(&connection).await?;
+        let session = Session::open(self, leadership, cursor, &connection, channel.clone()).await?;
         tracing::info!("this process publishes the events");
         let ended = session.run(stop).await;
         metrics::gauge!("messaging_relay_blocked").set(0.0);
         hang_up(&connection).await;
+        drop(channel);
         ended.map(|()| true)
     }
 }
@@ -119,12 +128,13 @@ impl<'a> Session<'a> {
         leadership: Leadership,
         mut cursor: Cursor,
         connection: &'a Connection,
+        channel: Channel,
     ) -> Result<Self, Lost> {
         Ok(Self {
             log: Log::new(relay.database.clone()),
             leadership,
             connection,
-            channel: Broker::confirmed_channel(connection).await?,
+            channel,
             types: cursor.types().await?,
             published: cursor.at(),
             cursor,
@@ -145,6 +155,9 @@ impl<'a> Session<'a> {
                 () = stop.cancelled() => {}
                 confirmed = self.window.next(), if !self.window.is_empty() => {
                     self.window.confirmed(confirmed)?;
+                    while let Some(Some(confirmed)) = self.window.next().now_or_never() {
+                        self.window.confirmed(Some(confirmed))?;
+                    }
                     self.alive = Instant::now();
                 }
                 page = &mut reading, if self.window.len() < WINDOW => {

@@ -67,7 +67,7 @@ pub(crate) fn parking(queue: &str) -> String {
 
 /// The queue in which a message waits before its next attempt.
 ///
-/// Until 0.1 these were called `<queue>.retry.<n>s` and could lose a message on its way back. A queue's arguments cannot
+/// Those of before were called `<queue>.retry.<n>s` and could lose a message on its way back. A queue's arguments cannot
 /// change, so the safe ones have another name; what still waits in the old ones comes back from them.
 pub(crate) fn delay(queue: &str, step: Duration) -> String {
     format!("{queue}.delay.{}s", step.as_secs())

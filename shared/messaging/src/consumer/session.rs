@@ -34,7 +34,7 @@ const PAGE: i64 = 500;
 /// How often the place is compared with the log and written down.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// So many positions are enough to do it earlier.
-const LOOK_AFTER: usize = 2_000;
+const LOOK_AFTER: usize = 5_000;
 /// How often overdue events, the lag and the connection are looked at; after so long without a message the queue counts
 /// as empty.
 const IDLE_EVERY: Duration = Duration::from_secs(1);
@@ -68,13 +68,18 @@ pub(super) struct Session<'a> {
 enum Done {
     Worked { lane: usize, settled: Vec<(i64, Option<u64>)> },
     Looked(Look),
+    Answered,
 }
 
 impl<'a> Session<'a> {
     /// Declares what the consumer needs at the broker.
-    pub(super) async fn open(context: &'a Context<'a>, connection: &'a Connection) -> Result<Self, Lost> {
+    pub(super) async fn open(
+        context: &'a Context<'a>,
+        connection: &'a Connection,
+        channel: Channel,
+        place: i64,
+    ) -> Result<Self, Lost> {
         let consumer = context.consumer;
-        let channel = within("opening a channel", connection.create_channel()).await?;
         topology::declare_consumer(&channel, consumer.name(), consumer.interests()).await?;
         Ok(Self {
             context,
@@ -84,7 +89,7 @@ impl<'a> Session<'a> {
             lanes: Lanes::of(consumer),
             running: FuturesUnordered::new(),
             acks: Acks::default(),
-            place: Place::at(place(context).await?),
+            place: Place::at(place),
             looking: false,
             heard: Instant::now(),
             suspected: None,
@@ -107,7 +112,14 @@ impl<'a> Session<'a> {
                 biased;
                 () = self.context.stop.cancelled() => {}
                 Some(done) = self.running.next(), if !self.running.is_empty() => self.done(done?).await?,
-                delivery = deliveries.next() => self.arrived(delivered(delivery)?).await?,
+                delivery = deliveries.next() => {
+                    self.arrived(delivered(delivery)?).await?;
+                    // Whatever is there already goes into the same batch.
+                    while let Some(delivery) = deliveries.next().now_or_never() {
+                        self.arrived(delivered(delivery)?).await?;
+                    }
+                    self.start();
+                }
                 message = parking.next() => self.given_up(delivered(message)?).await?,
                 _ = tick.tick() => self.ticked()?,
             }
@@ -137,6 +149,7 @@ impl<'a> Session<'a> {
             }
             self.place.raise(reached);
             self.write_place().await?;
+            looking::report(self.context.database, self.context.consumer.name(), reached).await?;
             self.context.leadership.lock().await.confirm().await?;
         }
     }
@@ -232,9 +245,10 @@ impl<'a> Session<'a> {
             }
             match self.running.next().await {
                 Some(done) => match done? {
-                    Done::Worked { lane, settled } => self.worked(lane, settled).await?,
+                    Done::Worked { lane, settled } => self.worked(lane, settled),
                     // What it says is not true any more; the next one comes soon.
                     Done::Looked(_) => self.looking = false,
+                    Done::Answered => {}
                 },
                 None => break,
             }
@@ -252,7 +266,8 @@ impl<'a> Session<'a> {
                 let name = self.context.consumer.name();
                 parked::park_unreadable(self.context.database, name, &delivery.data, &chain(&error)).await?;
                 self.acks.settled(delivery.delivery_tag);
-                return self.acknowledge().await;
+                self.acknowledge();
+                return Ok(());
             }
         };
         let previous = header(&delivery, topology::PREVIOUS);
@@ -262,7 +277,6 @@ impl<'a> Session<'a> {
         self.place.opened(event.seq.0, &event.event_type);
         let attempt = header(&delivery, ATTEMPT).and_then(|attempt| i32::try_from(attempt).ok());
         self.lanes.push(Item { event, tag: Some(delivery.delivery_tag), attempt: attempt.unwrap_or(0) });
-        self.start();
         Ok(())
     }
 
@@ -290,7 +304,8 @@ impl<'a> Session<'a> {
             }
         }
         self.acks.settled(delivery.delivery_tag);
-        self.acknowledge().await
+        self.acknowledge();
+        Ok(())
     }
 
     /// Sets every lane to work that has something to do.
@@ -305,15 +320,17 @@ impl<'a> Session<'a> {
 
     async fn done(&mut self, done: Done) -> Result<(), Lost> {
         match done {
-            Done::Worked { lane, settled } => self.worked(lane, settled).await,
+            Done::Worked { lane, settled } => self.worked(lane, settled),
             Done::Looked(look) => {
                 self.looking = false;
-                self.looked(look).await
+                self.looked(look).await?;
             }
+            Done::Answered => {}
         }
+        Ok(())
     }
 
-    async fn worked(&mut self, lane: usize, settled: Vec<(i64, Option<u64>)>) -> Result<(), Lost> {
+    fn worked(&mut self, lane: usize, settled: Vec<(i64, Option<u64>)>) {
         for (seq, tag) in settled {
             self.place.settled(seq);
             if let Some(tag) = tag {
@@ -322,14 +339,19 @@ impl<'a> Session<'a> {
         }
         self.lanes.done(lane);
         self.start();
-        self.acknowledge().await
+        self.acknowledge();
     }
 
-    async fn acknowledge(&mut self) -> Result<(), Lost> {
+    /// Answers for what is dealt with, without waiting for the connection.
+    fn acknowledge(&mut self) {
         if let Some(tag) = self.acks.ready() {
-            within("acknowledging", self.channel.basic_ack(tag, BasicAckOptions { multiple: true })).await?;
+            let channel = self.channel.clone();
+            let answer = async move {
+                within("acknowledging", channel.basic_ack(tag, BasicAckOptions { multiple: true })).await?;
+                Ok(Done::Answered)
+            };
+            self.running.push(answer.boxed());
         }
-        Ok(())
     }
 
     fn ticked(&mut self) -> Result<(), Lost> {
@@ -400,7 +422,10 @@ impl<'a> Session<'a> {
                 within("ending the subscription", cancelled).await?;
             }
             self.settle_all().await?;
-            self.acknowledge().await?;
+            while let Some(done) = self.running.next().await {
+                // Only answers are left, and perhaps a look that is of no use any more.
+                done?;
+            }
             let question = Question {
                 floor: self.place.floor(),
                 ready: self.place.ready(),
@@ -447,7 +472,7 @@ async fn work<'a>(context: &'a Context<'a>, lane: usize, items: Vec<Item>) -> Re
 }
 
 /// The consumer's place, which begins before the first event.
-async fn place(context: &Context<'_>) -> Result<i64, StoreError> {
+pub(super) async fn place(context: &Context<'_>) -> Result<i64, StoreError> {
     let mut tx = context.database.begin(&Scope::Platform).await?;
     sqlx::query("insert into es.consumer (name) values ($1) on conflict do nothing")
         .bind(context.consumer.name())
