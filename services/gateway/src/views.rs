@@ -11,6 +11,7 @@ pub(crate) mod device;
 pub(crate) mod device_job;
 pub(crate) mod device_patch;
 pub(crate) mod feed;
+mod later;
 pub(crate) mod partner;
 pub(crate) mod patch;
 pub(crate) mod rule;
@@ -22,6 +23,7 @@ pub(crate) mod whitelist;
 use contracts::{alerts, approvals, devices, feeds, scheduling, tenancy};
 use eventstore::{Projection, StoreError, Tx};
 use kernel::{Envelope, EventData};
+use later::Later;
 use uuid::Uuid;
 
 /// The name of the follower, and of its cursor.
@@ -73,45 +75,58 @@ impl Projection for Views {
     }
 
     async fn apply(&self, tx: &mut Tx, event: &Envelope) -> Result<(), StoreError> {
-        let entry = Entry::of(event);
-        if let Some(fact) = read::<tenancy::PartnerEvent>(event)? {
-            partner::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<tenancy::CustomerEvent>(event)? {
-            customer::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<tenancy::UserEvent>(event)? {
-            user::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<feeds::FeedEvent>(event)? {
-            feed::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<feeds::PatchEvent>(event)? {
-            patch::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<devices::DeviceEvent>(event)? {
-            device::apply(tx, entry, &fact).await?;
-            device_patch::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<approvals::WhitelistEvent>(event)? {
-            whitelist::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<approvals::RuleEvent>(event)? {
-            rule::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<approvals::ApprovalEvent>(event)? {
-            approval::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<scheduling::ScanJobEvent>(event)? {
-            scan_job::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<scheduling::DeploymentEvent>(event)? {
-            deployment::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<scheduling::RunEvent>(event)? {
-            deployment::apply_run(tx, entry, fact).await
-        } else if let Some(fact) = read::<scheduling::DeviceJobEvent>(event)? {
-            device_patch::apply_job(tx, entry, &fact).await?;
-            device_job::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<alerts::AlertEvent>(event)? {
-            alert::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<alerts::WebhookEvent>(event)? {
-            webhook::apply(tx, entry, fact).await
-        } else if let Some(fact) = read::<alerts::DeliveryEvent>(event)? {
-            webhook::apply_delivery(tx, entry, fact).await
-        } else {
-            // Enrolment tokens, refused attempts and reads of the trail are for the auditors.
-            Ok(())
+        self.apply_page(tx, std::slice::from_ref(event)).await
+    }
+
+    async fn apply_page(&self, tx: &mut Tx, events: &[Envelope]) -> Result<(), StoreError> {
+        let mut later = Later::default();
+        for event in events {
+            take(tx, &mut later, event).await?;
         }
+        later.write(tx).await
+    }
+}
+
+/// Writes what the event says, or notes it for later, in its service's file.
+async fn take(tx: &mut Tx, later: &mut Later, event: &Envelope) -> Result<(), StoreError> {
+    let entry = Entry::of(event);
+    if let Some(fact) = read::<tenancy::PartnerEvent>(event)? {
+        partner::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<tenancy::CustomerEvent>(event)? {
+        customer::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<tenancy::UserEvent>(event)? {
+        user::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<feeds::FeedEvent>(event)? {
+        feed::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<feeds::PatchEvent>(event)? {
+        patch::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<devices::DeviceEvent>(event)? {
+        device::apply(tx, later, entry, &fact).await?;
+        device_patch::apply(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<approvals::WhitelistEvent>(event)? {
+        whitelist::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<approvals::RuleEvent>(event)? {
+        rule::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<approvals::ApprovalEvent>(event)? {
+        approval::apply(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<scheduling::ScanJobEvent>(event)? {
+        scan_job::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<scheduling::DeploymentEvent>(event)? {
+        deployment::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<scheduling::RunEvent>(event)? {
+        deployment::apply_run(tx, entry, fact).await
+    } else if let Some(fact) = read::<scheduling::DeviceJobEvent>(event)? {
+        device_patch::apply_job(tx, later, entry, &fact).await?;
+        device_job::apply(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<alerts::AlertEvent>(event)? {
+        alert::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<alerts::WebhookEvent>(event)? {
+        webhook::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<alerts::DeliveryEvent>(event)? {
+        webhook::apply_delivery(tx, entry, fact).await
+    } else {
+        // Enrolment tokens, refused attempts and reads of the trail are for the auditors.
+        Ok(())
     }
 }
 

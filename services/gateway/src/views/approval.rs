@@ -2,7 +2,8 @@
 
 use crate::reading::list::{ById, list};
 use crate::views::Entry;
-use crate::words::{ApprovalMode, ApprovalState, RefusalReason};
+use crate::views::later::{Later, column};
+use crate::words::{ApprovalMode, ApprovalState, RefusalReason, name};
 use chrono::{DateTime, Utc};
 use contracts::approvals::{
     self, ApprovalEvent, ApprovalLapsed, ApprovalOpened, ApprovalRevoked, AutoApprovalRefused, PatchApproved,
@@ -10,6 +11,7 @@ use contracts::approvals::{
 };
 use eventstore::{StoreError, Tx};
 use kernel::{CustomerId, PatchId};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// An approval as GraphQL shows it.
@@ -63,14 +65,32 @@ struct Decision {
     superseded_by: Option<Uuid>,
 }
 
-pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: ApprovalEvent) -> Result<(), StoreError> {
+/// Decisions by customer and patch.
+#[derive(Default)]
+pub(super) struct Decisions(BTreeMap<(Uuid, Uuid), Decided>);
+
+struct Decided {
+    approval_id: Uuid,
+    partner_id: Uuid,
+    state: ApprovalState,
+    since: DateTime<Utc>,
+    decision: Decision,
+    seq: i64,
+}
+
+pub(super) async fn apply(
+    tx: &mut Tx,
+    later: &mut Later,
+    entry: Entry,
+    fact: ApprovalEvent,
+) -> Result<(), StoreError> {
     match fact {
         ApprovalEvent::ApprovalOpened(ApprovalOpened { patch_id, customer_id, .. }) => {
             let of = (patch_id, customer_id);
-            decide(tx, entry, of, ApprovalState::Pending, Decision::default()).await
+            later.decisions.note(entry, of, ApprovalState::Pending, Decision::default());
         }
         ApprovalEvent::PatchApproved(PatchApproved { patch_id, customer_id, by }) => {
-            decide(tx, entry, (patch_id, customer_id), ApprovalState::Approved, approval(by)).await
+            later.decisions.note(entry, (patch_id, customer_id), ApprovalState::Approved, approval(by));
         }
         ApprovalEvent::AutoApprovalRefused(AutoApprovalRefused {
             patch_id,
@@ -79,6 +99,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: ApprovalEvent) -> Res
             rule_version,
             reason,
         }) => {
+            later.decisions.write(tx).await?;
             sqlx::query(
                 "update approval
                     set refused_rule_id = $3,
@@ -93,23 +114,23 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: ApprovalEvent) -> Res
             .bind(RefusalReason::from(reason))
             .execute(&mut **tx)
             .await?;
-            Ok(())
         }
         ApprovalEvent::PatchRejected(PatchRejected { patch_id, customer_id, rejected_by, comment }) => {
             let decision =
                 Decision { decided_by: Some(rejected_by.0), comment: Some(comment), ..Decision::default() };
-            decide(tx, entry, (patch_id, customer_id), ApprovalState::Rejected, decision).await
+            later.decisions.note(entry, (patch_id, customer_id), ApprovalState::Rejected, decision);
         }
         ApprovalEvent::ApprovalRevoked(ApprovalRevoked { patch_id, customer_id, revoked_by, comment }) => {
             let decision =
                 Decision { decided_by: Some(revoked_by.0), comment: Some(comment), ..Decision::default() };
-            decide(tx, entry, (patch_id, customer_id), ApprovalState::Pending, decision).await
+            later.decisions.note(entry, (patch_id, customer_id), ApprovalState::Pending, decision);
         }
         ApprovalEvent::ApprovalLapsed(ApprovalLapsed { patch_id, customer_id, superseded_by, .. }) => {
             let decision = Decision { superseded_by: superseded_by.map(|id| id.0), ..Decision::default() };
-            decide(tx, entry, (patch_id, customer_id), ApprovalState::Lapsed, decision).await
+            later.decisions.note(entry, (patch_id, customer_id), ApprovalState::Lapsed, decision);
         }
     }
+    Ok(())
 }
 
 fn approval(by: approvals::ApprovalMode) -> Decision {
@@ -129,45 +150,67 @@ fn approval(by: approvals::ApprovalMode) -> Decision {
     }
 }
 
-/// The last decision stands alone: nothing of an earlier one may look as if it belonged to it.
-async fn decide(
-    tx: &mut Tx,
-    entry: Entry,
-    (patch_id, customer_id): (PatchId, CustomerId),
-    state: ApprovalState,
-    decision: Decision,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into approval (approval_id, patch_id, customer_id, partner_id, state, since, mode, decided_by,
-                               comment, rule_id, rule_version, superseded_by, seq)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-         on conflict (customer_id, patch_id) do update
-            set state = excluded.state,
-                since = excluded.since,
-                mode = excluded.mode,
-                decided_by = excluded.decided_by,
-                comment = excluded.comment,
-                rule_id = excluded.rule_id,
-                rule_version = excluded.rule_version,
-                superseded_by = excluded.superseded_by,
-                refused_rule_id = null,
-                refused_rule_version = null,
-                refused_reason = null",
-    )
-    .bind(entry.stream_id)
-    .bind(patch_id.0)
-    .bind(customer_id.0)
-    .bind(entry.partner_id)
-    .bind(state)
-    .bind(entry.recorded_at)
-    .bind(decision.mode)
-    .bind(decision.decided_by)
-    .bind(decision.comment)
-    .bind(decision.rule_id)
-    .bind(decision.rule_version)
-    .bind(decision.superseded_by)
-    .bind(entry.seq)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+impl Decisions {
+    /// The last decision stands alone: nothing of an earlier one may look as if it belonged to it.
+    fn note(
+        &mut self,
+        entry: Entry,
+        (patch_id, customer_id): (PatchId, CustomerId),
+        state: ApprovalState,
+        decision: Decision,
+    ) {
+        // The first one made the row.
+        let seq = self.0.get(&(customer_id.0, patch_id.0)).map_or(entry.seq, |earlier| earlier.seq);
+        let decided = Decided {
+            approval_id: entry.stream_id,
+            partner_id: entry.partner_id,
+            state,
+            since: entry.recorded_at,
+            decision,
+            seq,
+        };
+        self.0.insert((customer_id.0, patch_id.0), decided);
+    }
+
+    pub(super) async fn write(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut self.0);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "insert into approval (approval_id, patch_id, customer_id, partner_id, state, since, mode, decided_by,
+                                   comment, rule_id, rule_version, superseded_by, seq)
+             select *
+               from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[],
+                           $8::uuid[], $9::text[], $10::uuid[], $11::bigint[], $12::uuid[], $13::bigint[])
+             on conflict (customer_id, patch_id) do update
+                set state = excluded.state,
+                    since = excluded.since,
+                    mode = excluded.mode,
+                    decided_by = excluded.decided_by,
+                    comment = excluded.comment,
+                    rule_id = excluded.rule_id,
+                    rule_version = excluded.rule_version,
+                    superseded_by = excluded.superseded_by,
+                    refused_rule_id = null,
+                    refused_rule_version = null,
+                    refused_reason = null",
+        )
+        .bind(column(&rows, |_, row| row.approval_id))
+        .bind(column(&rows, |key, _| key.1))
+        .bind(column(&rows, |key, _| key.0))
+        .bind(column(&rows, |_, row| row.partner_id))
+        .bind(column(&rows, |_, row| name(row.state)))
+        .bind(column(&rows, |_, row| row.since))
+        .bind(column(&rows, |_, row| row.decision.mode.map(name)))
+        .bind(column(&rows, |_, row| row.decision.decided_by))
+        .bind(column(&rows, |_, row| row.decision.comment.as_deref()))
+        .bind(column(&rows, |_, row| row.decision.rule_id))
+        .bind(column(&rows, |_, row| row.decision.rule_version))
+        .bind(column(&rows, |_, row| row.decision.superseded_by))
+        .bind(column(&rows, |_, row| row.seq))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::reading::list::{ById, list};
 use crate::views::Entry;
+use crate::views::later::{Later, column};
 use crate::words::{AgentMode, DevicePlatform};
 use chrono::{DateTime, Utc};
 use contracts::devices::{
@@ -10,6 +11,7 @@ use contracts::devices::{
 };
 use eventstore::{StoreError, Tx};
 use kernel::DeviceId;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A device as GraphQL shows it.
@@ -73,51 +75,93 @@ list! {
     where "t.device_id = p.parent", oldest first by "t.seq"
 }
 
-pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: &DeviceEvent) -> Result<(), StoreError> {
+/// What is heard of devices: the last that each was in touch, and what was learnt by it.
+#[derive(Default)]
+pub(super) struct Contacts(BTreeMap<Uuid, Contact>);
+
+#[derive(Default)]
+struct Contact {
+    at: DateTime<Utc>,
+    online: Option<bool>,
+    scan: Option<Scan>,
+}
+
+struct Scan {
+    at: DateTime<Utc>,
+    source: String,
+    pending_reboot: bool,
+}
+
+impl Contacts {
+    fn note(&mut self, device_id: DeviceId, at: DateTime<Utc>) -> &mut Contact {
+        let contact = self.0.entry(device_id.0).or_default();
+        contact.at = contact.at.max(at);
+        contact
+    }
+
+    pub(super) async fn write(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut self.0);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "update device d
+                set online = coalesce(c.online, d.online),
+                    last_contact_at = greatest(c.at, d.last_contact_at),
+                    last_scan_at = coalesce(c.scanned_at, d.last_scan_at),
+                    scan_source = coalesce(c.scan_source, d.scan_source),
+                    pending_reboot = coalesce(c.pending_reboot, d.pending_reboot)
+               from unnest($1::uuid[], $2::timestamptz[], $3::boolean[], $4::timestamptz[], $5::text[], $6::boolean[])
+                    as c (device_id, at, online, scanned_at, scan_source, pending_reboot)
+              where d.device_id = c.device_id",
+        )
+        .bind(column(&rows, |id, _| *id))
+        .bind(column(&rows, |_, contact| contact.at))
+        .bind(column(&rows, |_, contact| contact.online))
+        .bind(column(&rows, |_, contact| contact.scan.as_ref().map(|scan| scan.at)))
+        .bind(column(&rows, |_, contact| contact.scan.as_ref().map(|scan| scan.source.as_str())))
+        .bind(column(&rows, |_, contact| contact.scan.as_ref().map(|scan| scan.pending_reboot)))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+}
+
+pub(super) async fn apply(
+    tx: &mut Tx,
+    later: &mut Later,
+    entry: Entry,
+    fact: &DeviceEvent,
+) -> Result<(), StoreError> {
     match fact {
-        DeviceEvent::AgentEnrolled(fact) => enrol(tx, entry, fact).await,
+        DeviceEvent::AgentEnrolled(fact) => {
+            later.contacts.write(tx).await?;
+            enrol(tx, entry, fact).await?;
+        }
         DeviceEvent::DeviceCameOnline(DeviceCameOnline { device_id }) => {
-            sqlx::query("update device set online = true where device_id = $1")
-                .bind(device_id.0)
-                .execute(&mut **tx)
-                .await?;
-            contact(tx, *device_id, entry.recorded_at).await
+            later.contacts.note(*device_id, entry.recorded_at).online = Some(true);
         }
         DeviceEvent::DeviceWentOffline(DeviceWentOffline { device_id, last_contact_at }) => {
-            sqlx::query("update device set online = false where device_id = $1")
-                .bind(device_id.0)
-                .execute(&mut **tx)
-                .await?;
-            contact(tx, *device_id, *last_contact_at).await
+            later.contacts.note(*device_id, *last_contact_at).online = Some(false);
         }
         DeviceEvent::ScanCompleted(ScanCompleted { device_id, source, pending_reboot, .. }) => {
-            sqlx::query(
-                "update device
-                    set last_scan_at = $2,
-                        scan_source = $3,
-                        pending_reboot = $4
-                  where device_id = $1",
-            )
-            .bind(device_id.0)
-            .bind(entry.recorded_at)
-            .bind(source)
-            .bind(pending_reboot)
-            .execute(&mut **tx)
-            .await?;
-            contact(tx, *device_id, entry.recorded_at).await
+            let scan =
+                Scan { at: entry.recorded_at, source: source.clone(), pending_reboot: *pending_reboot };
+            later.contacts.note(*device_id, entry.recorded_at).scan = Some(scan);
         }
         DeviceEvent::AvailableUpdatesChanged(AvailableUpdatesChanged { device_id, updates }) => {
-            offer(tx, entry, *device_id, updates).await
+            offer(tx, entry, *device_id, updates).await?;
         }
         DeviceEvent::ScanFailed(ScanFailed { device_id, .. })
         | DeviceEvent::JobDelivered(JobDelivered { device_id, .. })
         | DeviceEvent::JobReported(JobReported { device_id, .. }) => {
-            contact(tx, *device_id, entry.recorded_at).await
+            later.contacts.note(*device_id, entry.recorded_at);
         }
         DeviceEvent::PatchFoundMissing(_)
         | DeviceEvent::PatchFoundInstalled(_)
-        | DeviceEvent::PatchNoLongerApplicable(_) => Ok(()),
+        | DeviceEvent::PatchNoLongerApplicable(_) => {}
     }
+    Ok(())
 }
 
 async fn enrol(tx: &mut Tx, entry: Entry, fact: &AgentEnrolled) -> Result<(), StoreError> {
@@ -139,15 +183,6 @@ async fn enrol(tx: &mut Tx, entry: Entry, fact: &AgentEnrolled) -> Result<(), St
     .bind(entry.seq)
     .execute(&mut **tx)
     .await?;
-    Ok(())
-}
-
-async fn contact(tx: &mut Tx, device_id: DeviceId, at: DateTime<Utc>) -> Result<(), StoreError> {
-    sqlx::query("update device set last_contact_at = $2 where device_id = $1 and last_contact_at < $2")
-        .bind(device_id.0)
-        .bind(at)
-        .execute(&mut **tx)
-        .await?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::reading::list::{ById, list};
 use crate::views::Entry;
+use crate::views::later::Later;
 use crate::words::{DeviceJobState, name};
 use chrono::{DateTime, Utc};
 use contracts::scheduling::{
@@ -68,48 +69,60 @@ list! {
     where "t.job_id = p.parent", oldest first by "t.seq"
 }
 
-pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: DeviceJobEvent) -> Result<(), StoreError> {
+pub(super) async fn apply(
+    tx: &mut Tx,
+    later: &mut Later,
+    entry: Entry,
+    fact: DeviceJobEvent,
+) -> Result<(), StoreError> {
     use DeviceJobState as State;
     match fact {
         DeviceJobEvent::DeviceJobQueued(fact) => {
             queue(tx, entry, &fact).await?;
-            step(tx, entry, fact.job_id, Step::of(State::Queued)).await
+            step(tx, later, entry, fact.job_id, Step::of(State::Queued)).await
         }
         DeviceJobEvent::DeviceJobSkipped(fact) => {
             skip(tx, entry, &fact).await?;
             let step_of = Step { detail: Some(code(fact.reason).to_owned()), ..Step::of(State::Skipped) };
-            step(tx, entry, fact.job_id, step_of).await
+            step(tx, later, entry, fact.job_id, step_of).await
         }
         DeviceJobEvent::DeviceJobDispatched(DeviceJobDispatched { job_id, .. }) => {
-            step(tx, entry, job_id, Step::of(State::Dispatched)).await
+            step(tx, later, entry, job_id, Step::of(State::Dispatched)).await
         }
         DeviceJobEvent::DeviceJobAcknowledged(DeviceJobAcknowledged { job_id, .. }) => {
-            step(tx, entry, job_id, Step::of(State::Acknowledged)).await
+            step(tx, later, entry, job_id, Step::of(State::Acknowledged)).await
         }
         DeviceJobEvent::DownloadInitiated(DownloadInitiated { job_id, source, .. }) => {
-            step(tx, entry, job_id, Step { detail: Some(source), ..Step::of(State::Downloading) }).await
+            step(tx, later, entry, job_id, Step { detail: Some(source), ..Step::of(State::Downloading) })
+                .await
         }
         DeviceJobEvent::InstallStarted(InstallStarted { job_id, .. }) => {
-            step(tx, entry, job_id, Step::of(State::Installing)).await
+            step(tx, later, entry, job_id, Step::of(State::Installing)).await
         }
         DeviceJobEvent::RebootRequired(RebootRequired { job_id, .. }) => {
-            step(tx, entry, job_id, Step::of(State::PendingReboot)).await
+            step(tx, later, entry, job_id, Step::of(State::PendingReboot)).await
         }
         DeviceJobEvent::VerificationStarted(VerificationStarted { job_id, packages, .. }) => {
             let changed: Vec<_> = packages.iter().map(|p| format!("{}={}", p.name, p.version)).collect();
             let detail = (!changed.is_empty()).then(|| changed.join(", "));
-            step(tx, entry, job_id, Step { detail, ..Step::of(State::Verifying) }).await
+            step(tx, later, entry, job_id, Step { detail, ..Step::of(State::Verifying) }).await
         }
         DeviceJobEvent::DeviceJobSucceeded(DeviceJobSucceeded { job_id, .. }) => {
-            step(tx, entry, job_id, Step::of(State::Succeeded)).await
+            step(tx, later, entry, job_id, Step::of(State::Succeeded)).await
         }
         DeviceJobEvent::DeviceJobFailed(DeviceJobFailed { job_id, class, reason, .. }) => {
-            step(tx, entry, job_id, Step { code: Some(class), detail: Some(reason), state: State::Failed })
-                .await
+            step(
+                tx,
+                later,
+                entry,
+                job_id,
+                Step { code: Some(class), detail: Some(reason), state: State::Failed },
+            )
+            .await
         }
         DeviceJobEvent::DeviceJobTimedOut(DeviceJobTimedOut { job_id, stage, .. }) => {
             let reason = format!("no word from the agent while {stage}");
-            step(tx, entry, job_id, Step { detail: Some(reason), ..Step::of(State::TimedOut) }).await
+            step(tx, later, entry, job_id, Step { detail: Some(reason), ..Step::of(State::TimedOut) }).await
         }
         DeviceJobEvent::DeviceJobLateResultRecorded(DeviceJobLateResultRecorded {
             job_id, outcome, ..
@@ -121,7 +134,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: DeviceJobEvent) -> Re
                 JobOutcome::TimedOut => State::TimedOut,
             };
             let detail = Some("reported after the job had been given up".to_owned());
-            step(tx, entry, job_id, Step { detail, ..Step::of(state) }).await
+            step(tx, later, entry, job_id, Step { detail, ..Step::of(state) }).await
         }
     }
 }
@@ -207,7 +220,13 @@ impl Step {
     }
 }
 
-async fn step(tx: &mut Tx, entry: Entry, job_id: JobId, step: Step) -> Result<(), StoreError> {
+async fn step(
+    tx: &mut Tx,
+    later: &mut Later,
+    entry: Entry,
+    job_id: JobId,
+    step: Step,
+) -> Result<(), StoreError> {
     let last = step.is_last();
     sqlx::query(
         "update device_job
@@ -227,19 +246,36 @@ async fn step(tx: &mut Tx, entry: Entry, job_id: JobId, step: Step) -> Result<()
     .bind(entry.seq)
     .execute(&mut **tx)
     .await?;
-    sqlx::query(
-        "insert into job_step (job_id, seq, partner_id, customer_id, state, detail, occurred_at, recorded_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(job_id.0)
-    .bind(entry.seq)
-    .bind(entry.partner_id)
-    .bind(entry.customer_id)
-    .bind(name(step.state))
-    .bind(step.detail)
-    .bind(entry.occurred_at)
-    .bind(entry.recorded_at)
-    .execute(&mut **tx)
-    .await?;
+    later.steps.0.push((entry, job_id.0, step.state, step.detail));
     Ok(())
+}
+
+/// Steps to be added.
+#[derive(Default)]
+pub(super) struct Steps(Vec<(Entry, Uuid, DeviceJobState, Option<String>)>);
+
+impl Steps {
+    pub(super) async fn write(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut self.0);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "insert into job_step (job_id, seq, partner_id, customer_id, state, detail, occurred_at, recorded_at)
+             select *
+               from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::timestamptz[],
+                           $8::timestamptz[])",
+        )
+        .bind(rows.iter().map(|(_, job_id, ..)| *job_id).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(entry, ..)| entry.seq).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(entry, ..)| entry.partner_id).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(entry, ..)| entry.customer_id).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, _, state, _)| name(*state)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(.., detail)| detail.as_deref()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(entry, ..)| entry.occurred_at).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(entry, ..)| entry.recorded_at).collect::<Vec<_>>())
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
 }

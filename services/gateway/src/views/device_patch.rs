@@ -9,7 +9,8 @@
 
 use crate::reading::list::list;
 use crate::views::Entry;
-use crate::words::DevicePatchState;
+use crate::views::later::{Later, column};
+use crate::words::{DevicePatchState, name};
 use chrono::{DateTime, Utc};
 use contracts::devices::{
     DeviceEvent, MissingPackage, PatchFoundInstalled, PatchFoundMissing, PatchNoLongerApplicable,
@@ -19,8 +20,9 @@ use contracts::scheduling::{
     RebootRequired, VerificationStarted,
 };
 use eventstore::{StoreError, Tx};
-use kernel::JobId;
+use kernel::{DeviceId, JobId, PatchId};
 use sqlx::types::Json;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A patch on a device as GraphQL shows it.
@@ -58,22 +60,99 @@ list! {
     where "t.device_id = p.parent" only "t.state", oldest first by "t.seq"
 }
 
-pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: DeviceEvent) -> Result<(), StoreError> {
+/// What scans saw of patches on devices: it replaces what was known.
+#[derive(Default)]
+pub(super) struct Sightings(BTreeMap<(Uuid, Uuid), Sighting>);
+
+struct Sighting {
+    partner_id: Uuid,
+    customer_id: Option<Uuid>,
+    state: DevicePatchState,
+    /// None leaves those that were known.
+    packages: Option<Json<Vec<MissingPackage>>>,
+    since: DateTime<Utc>,
+    /// Of the first one: it made the row.
+    seq: i64,
+}
+
+impl Sightings {
+    fn note(
+        &mut self,
+        entry: Entry,
+        (device_id, patch_id): (DeviceId, PatchId),
+        state: DevicePatchState,
+        packages: Option<Vec<MissingPackage>>,
+    ) {
+        let sighting = self.0.entry((device_id.0, patch_id.0)).or_insert(Sighting {
+            partner_id: entry.partner_id,
+            customer_id: entry.customer_id,
+            state,
+            packages: None,
+            since: entry.recorded_at,
+            seq: entry.seq,
+        });
+        sighting.state = state;
+        sighting.since = entry.recorded_at;
+        if let Some(packages) = packages {
+            sighting.packages = Some(Json(packages));
+        }
+    }
+
+    pub(super) async fn write(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut self.0);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        // What is left of the packages is known to the row alone: `excluded` cannot tell none from those of a new row.
+        sqlx::query(
+            "insert into device_patch (device_id, patch_id, partner_id, customer_id, state, packages, since, seq)
+             select s.device_id, s.patch_id, s.partner_id, s.customer_id, s.state,
+                    coalesce(s.packages, k.packages, '[]'), s.since, s.seq
+               from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::timestamptz[],
+                           $8::bigint[])
+                    as s (device_id, patch_id, partner_id, customer_id, state, packages, since, seq)
+               left join device_patch k on k.device_id = s.device_id and k.patch_id = s.patch_id
+             on conflict (device_id, patch_id) do update
+                set state = excluded.state,
+                    reason = null,
+                    packages = excluded.packages,
+                    since = excluded.since",
+        )
+        .bind(column(&rows, |key, _| key.0))
+        .bind(column(&rows, |key, _| key.1))
+        .bind(column(&rows, |_, row| row.partner_id))
+        .bind(column(&rows, |_, row| row.customer_id))
+        .bind(column(&rows, |_, row| name(row.state)))
+        .bind(column(&rows, |_, row| row.packages.as_ref()))
+        .bind(column(&rows, |_, row| row.since))
+        .bind(column(&rows, |_, row| row.seq))
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+}
+
+pub(super) async fn apply(
+    tx: &mut Tx,
+    later: &mut Later,
+    entry: Entry,
+    fact: DeviceEvent,
+) -> Result<(), StoreError> {
     match fact {
         DeviceEvent::PatchFoundMissing(PatchFoundMissing { device_id, patch_id, packages }) => {
-            let found = (device_id.0, patch_id.0, DevicePatchState::Missing);
-            seen(tx, entry, found, Some(packages)).await
+            let of = (device_id, patch_id);
+            later.sightings.note(entry, of, DevicePatchState::Missing, Some(packages));
         }
         DeviceEvent::PatchFoundInstalled(PatchFoundInstalled { device_id, patch_id, job_id: _ }) => {
-            seen(tx, entry, (device_id.0, patch_id.0, DevicePatchState::Installed), None).await
+            later.sightings.note(entry, (device_id, patch_id), DevicePatchState::Installed, None);
         }
         DeviceEvent::PatchNoLongerApplicable(PatchNoLongerApplicable { device_id, patch_id, reason: _ }) => {
+            later.sightings.write(tx).await?;
             sqlx::query("delete from device_patch where device_id = $1 and patch_id = $2")
                 .bind(device_id.0)
                 .bind(patch_id.0)
                 .execute(&mut **tx)
                 .await?;
-            Ok(())
         }
         DeviceEvent::AgentEnrolled(_)
         | DeviceEvent::DeviceCameOnline(_)
@@ -82,42 +161,20 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: DeviceEvent) -> Resul
         | DeviceEvent::ScanFailed(_)
         | DeviceEvent::AvailableUpdatesChanged(_)
         | DeviceEvent::JobDelivered(_)
-        | DeviceEvent::JobReported(_) => Ok(()),
+        | DeviceEvent::JobReported(_) => {}
     }
-}
-
-/// What a scan saw replaces what was known.
-async fn seen(
-    tx: &mut Tx,
-    entry: Entry,
-    (device_id, patch_id, state): (Uuid, Uuid, DevicePatchState),
-    packages: Option<Vec<MissingPackage>>,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into device_patch (device_id, patch_id, partner_id, customer_id, state, packages, since, seq)
-         values ($1, $2, $3, $4, $5, coalesce($6, '[]'), $7, $8)
-         on conflict (device_id, patch_id) do update
-            set state = excluded.state,
-                reason = null,
-                packages = coalesce($6, device_patch.packages),
-                since = excluded.since",
-    )
-    .bind(device_id)
-    .bind(patch_id)
-    .bind(entry.partner_id)
-    .bind(entry.customer_id)
-    .bind(state)
-    .bind(packages.map(Json))
-    .bind(entry.recorded_at)
-    .bind(entry.seq)
-    .execute(&mut **tx)
-    .await?;
     Ok(())
 }
 
-pub(super) async fn apply_job(tx: &mut Tx, entry: Entry, fact: &DeviceJobEvent) -> Result<(), StoreError> {
+pub(super) async fn apply_job(
+    tx: &mut Tx,
+    later: &mut Later,
+    entry: Entry,
+    fact: &DeviceJobEvent,
+) -> Result<(), StoreError> {
     match fact {
         DeviceJobEvent::DeviceJobQueued(DeviceJobQueued { job_id, device_id, patches, .. }) => {
+            later.sightings.write(tx).await?;
             let patch_ids: Vec<Uuid> = patches.iter().map(|order| order.patch_id.0).collect();
             // A new attempt: what the last one failed on is history.
             sqlx::query(
@@ -137,23 +194,23 @@ pub(super) async fn apply_job(tx: &mut Tx, entry: Entry, fact: &DeviceJobEvent) 
             Ok(())
         }
         DeviceJobEvent::DownloadInitiated(DownloadInitiated { job_id, .. }) => {
-            step(tx, entry, *job_id, DevicePatchState::Downloading, None).await
+            step(tx, later, entry, *job_id, DevicePatchState::Downloading, None).await
         }
         DeviceJobEvent::InstallStarted(InstallStarted { job_id, .. }) => {
-            step(tx, entry, *job_id, DevicePatchState::Installing, None).await
+            step(tx, later, entry, *job_id, DevicePatchState::Installing, None).await
         }
         DeviceJobEvent::RebootRequired(RebootRequired { job_id, .. }) => {
-            step(tx, entry, *job_id, DevicePatchState::PendingReboot, None).await
+            step(tx, later, entry, *job_id, DevicePatchState::PendingReboot, None).await
         }
         DeviceJobEvent::VerificationStarted(VerificationStarted { job_id, .. }) => {
-            step(tx, entry, *job_id, DevicePatchState::Verifying, None).await
+            step(tx, later, entry, *job_id, DevicePatchState::Verifying, None).await
         }
         DeviceJobEvent::DeviceJobFailed(DeviceJobFailed { job_id, reason, .. }) => {
-            step(tx, entry, *job_id, DevicePatchState::Failed, Some(reason)).await
+            step(tx, later, entry, *job_id, DevicePatchState::Failed, Some(reason)).await
         }
         DeviceJobEvent::DeviceJobTimedOut(DeviceJobTimedOut { job_id, stage, .. }) => {
             let reason = format!("no word from the agent while {stage}");
-            step(tx, entry, *job_id, DevicePatchState::Failed, Some(&reason)).await
+            step(tx, later, entry, *job_id, DevicePatchState::Failed, Some(&reason)).await
         }
         DeviceJobEvent::DeviceJobSkipped(_)
         | DeviceJobEvent::DeviceJobDispatched(_)
@@ -166,11 +223,13 @@ pub(super) async fn apply_job(tx: &mut Tx, entry: Entry, fact: &DeviceJobEvent) 
 /// What a job says of the patches that no scan has seen yet.
 async fn step(
     tx: &mut Tx,
+    later: &mut Later,
     entry: Entry,
     job_id: JobId,
     state: DevicePatchState,
     reason: Option<&str>,
 ) -> Result<(), StoreError> {
+    later.sightings.write(tx).await?;
     sqlx::query(
         "update device_patch
             set state = $3,

@@ -5,6 +5,7 @@
 mod callers;
 mod isolation;
 mod mutations;
+mod pages;
 mod reading;
 mod rebuilding;
 mod schema;

@@ -173,6 +173,11 @@ impl System {
     /// Stops, and insists that the views are what the log says, whatever the test made of them.
     pub(crate) async fn stop(self) {
         self.lifecycle.shutdown(STOP_DEADLINE).await.unwrap();
+        self.hold_against_the_log().await;
+    }
+
+    /// Insists that the views are what each event by itself makes of them.
+    pub(crate) async fn hold_against_the_log(&self) {
         let checked =
             eventstore::check(self.store.database(), &self.database.owner_url(), &OneByOne(Views), &|_| {})
                 .await

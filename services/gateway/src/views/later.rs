@@ -1,0 +1,34 @@
+//! What a page of events writes at once: the rows that most events are about.
+//!
+//! Rows of one key are merged in memory to what the last event leaves of them. Whoever is about to write such a table in
+//! another way, or to read it, has the noted rows written first.
+
+use super::{approval::Decisions, device::Contacts, device_job::Steps, device_patch::Sightings};
+use eventstore::{StoreError, Tx};
+
+/// Rows that are noted and not written yet. No statement of one touches a table of another.
+#[derive(Default)]
+pub(super) struct Later {
+    pub(super) contacts: Contacts,
+    pub(super) decisions: Decisions,
+    pub(super) sightings: Sightings,
+    pub(super) steps: Steps,
+}
+
+impl Later {
+    /// Writes everything that is noted.
+    pub(super) async fn write(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
+        self.contacts.write(tx).await?;
+        self.decisions.write(tx).await?;
+        self.sightings.write(tx).await?;
+        self.steps.write(tx).await
+    }
+}
+
+/// One column of many rows.
+pub(super) fn column<'a, K: 'a, R: 'a, C>(
+    rows: impl IntoIterator<Item = (&'a K, &'a R)>,
+    of: impl Fn(&'a K, &'a R) -> C,
+) -> Vec<C> {
+    rows.into_iter().map(|(key, row)| of(key, row)).collect()
+}
