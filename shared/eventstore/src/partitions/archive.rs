@@ -279,33 +279,40 @@ pub async fn attach_partition(
 ) -> Result<(), ArchiveError> {
     let partition = archived(database, part).await?;
     let mut owner = connect(owner).await?;
-    let mut tx = owner.begin().await?;
-    let prepare = if partition.dropped_at.is_some() {
+    let (from, until) = (partition.from_pos, partition.until_pos);
+    // What takes long is done before, in steps that hold nobody up; with the places checked, attaching is short.
+    if partition.dropped_at.is_some() {
         let mut exported = exported(&partition)?;
         if let Some(file) = file {
             file.clone_into(&mut exported.file);
         }
         check_hash(part, &exported).await?;
-        load(&mut tx, part, &exported, progress).await?;
-        String::new()
+        let make = format!(
+            "drop table if exists es.\"{part}\";
+             create table es.\"{part}\" (like es.event including defaults including indexes);
+             alter table es.\"{part}\" add constraint places check (pos >= {from} and pos < {until});"
+        );
+        change(&mut owner, &make).await?;
+        load(&mut owner, part, &exported, progress).await?;
     } else {
-        format!(
-            "drop trigger stored_events_cannot_be_changed on es.\"{part}\";
-             drop trigger stored_events_cannot_be_truncated on es.\"{part}\";"
-        )
-    };
+        let check = format!(
+            "alter table es.\"{part}\" drop constraint if exists places;
+             alter table es.\"{part}\" add constraint places check (pos >= {from} and pos < {until}) not valid;"
+        );
+        change(&mut owner, &check).await?;
+        change(&mut owner, &format!("alter table es.\"{part}\" validate constraint places")).await?;
+    }
     // The name has been found among those that were taken away.
     let statements = format!(
-        "{prepare}
-         alter table es.event attach partition es.\"{part}\" for values from ({}) to ({});
+        "drop trigger if exists stored_events_cannot_be_changed on es.\"{part}\";
+         drop trigger if exists stored_events_cannot_be_truncated on es.\"{part}\";
+         alter table es.event attach partition es.\"{part}\" for values from ({from}) to ({until});
+         alter table es.\"{part}\" drop constraint places;
          alter table es.\"{part}\" enable row level security;
          alter table es.\"{part}\" force row level security;
          update es.archive set detached_at = null, dropped_at = null where part = '{part}'",
-        partition.from_pos, partition.until_pos,
     );
-    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(())
+    Ok(change(&mut owner, &statements).await?)
 }
 
 /// Statements of ours about one partition, all of them or none.
@@ -315,15 +322,13 @@ async fn change(owner: &mut PgConnection, statements: &str) -> sqlx::Result<()> 
     tx.commit().await
 }
 
-/// Makes the table anew from the file.
+/// Fills the table from the file, page by page: one long transaction would hold up the order of all events.
 async fn load(
-    tx: &mut sqlx::PgTransaction<'_>,
+    owner: &mut PgConnection,
     part: &str,
     exported: &Exported,
     mut progress: impl FnMut(u64),
 ) -> Result<(), ArchiveError> {
-    let create = format!("create table es.\"{part}\" (like es.event including defaults)");
-    sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut **tx).await?;
     let insert = format!("insert into es.\"{part}\" {}", Line::ROWS_OF_TEXTS);
     let mut lines = open_lines(&exported.file).await?;
     let mut events = 0;
@@ -338,8 +343,11 @@ async fn load(
         if page.is_empty() {
             break;
         }
-        events +=
-            sqlx::query(AssertSqlSafe(insert.clone())).bind(&page).execute(&mut **tx).await?.rows_affected();
+        events += sqlx::query(AssertSqlSafe(insert.clone()))
+            .bind(&page)
+            .execute(&mut *owner)
+            .await?
+            .rows_affected();
         progress(events);
     }
     if events == exported.events {
