@@ -22,6 +22,8 @@ pub(crate) async fn enter(
            select $1, o.event_id, o.seq
              from unnest($2::uuid[], $3::bigint[]) as o (event_id, seq)
             where o.seq > coalesce((select c.seq from es.consumer c where c.name = $1), 0)
+              -- Beyond the log are only events that were lost when the database was set back.
+              and o.seq <= (select s.seq from es.sequencer s)
                or exists (select from es.postponed p where p.consumer = $1 and p.event_id = o.event_id)
            on conflict do nothing
            returning event_id

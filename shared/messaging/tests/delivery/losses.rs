@@ -106,3 +106,24 @@ async fn connections_may_be_cut_at_any_time() {
     }
     house.until_effects(probe.name, 0..100).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_from_a_lost_future_has_no_effect_and_hides_nothing() {
+    let house = House::build().await;
+    let _relay = house.relay();
+    let probe = Arc::new(Probe::default());
+    let _consumer = house.ready_consumer(&probe).await;
+    house.note([1]).await;
+    house.until_effects(probe.name, [1]).await;
+    // As after a restore to an earlier time: the broker still has an event that the log has not.
+    let mut ghost = house.event(1).await;
+    ghost.event_id = id();
+    ghost.seq.0 = 3;
+    ghost.payload = serde_json::json!({ "number": 99 });
+    house.send(probe.name, &serde_json::to_vec(&ghost).unwrap(), None).await;
+    house.until_waiting(probe.name, 0).await;
+    house.note([2, 3, 4]).await;
+    house.until_effects(probe.name, 1..5).await;
+    assert_eq!(probe.calls(), [1, 2, 3, 4]);
+    house.until_place(4).await;
+}
