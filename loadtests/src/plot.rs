@@ -6,14 +6,16 @@ use crate::{
 };
 use std::fmt::Write;
 
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 1_040.0;
 /// Where the bars begin, after their labels.
-const LEFT: f64 = 430.0;
+const LEFT: f64 = 560.0;
 /// Room for the number behind the longest bar.
 const RIGHT: f64 = 70.0;
 const TOP: f64 = 56.0;
 const ROW: f64 = 24.0;
 const BAR: f64 = 14.0;
+/// More bars than this are too many to compare; then only those with a goal are shown.
+const BARS_MAX: usize = 24;
 /// Steps of the axis.
 const TICKS: u32 = 5;
 
@@ -35,7 +37,11 @@ pub fn plots(report: &Report) -> Vec<(String, String)> {
         .parts()
         .into_iter()
         .map(|part| {
-            let figures: Vec<&Figure> = report.figures.iter().filter(|figure| figure.part == part).collect();
+            let mut figures: Vec<&Figure> =
+                report.figures.iter().filter(|figure| figure.part == part).collect();
+            if figures.len() > BARS_MAX {
+                figures.retain(|figure| figure.goal.is_some());
+            }
             (format!("{}-{part}.svg", report.bench), svg(&format!("{}: {part}", report.bench), &figures))
         })
         .collect()
@@ -116,9 +122,8 @@ fn row(out: &mut String, y: f64, figure: &Figure, x: &impl Fn(f64) -> f64) {
     let text = middle + 4.0;
     _ = writeln!(
         out,
-        "<text x=\"{:.1}\" y=\"{text:.1}\" text-anchor=\"end\" textLength=\"{}\" lengthAdjust=\"spacingAndGlyphs\">{}</text>",
+        "<text x=\"{:.1}\" y=\"{text:.1}\" text-anchor=\"end\">{}</text>",
         LEFT - 10.0,
-        label_width(&label),
         escaped(&label)
     );
     let end = x(spread.median);
@@ -145,12 +150,6 @@ fn row(out: &mut String, y: f64, figure: &Figure, x: &impl Fn(f64) -> f64) {
     }
     let behind = x(spread.max).max(end) + 6.0;
     _ = writeln!(out, "<text x=\"{behind:.1}\" y=\"{text:.1}\">{}</text>", number(spread.median));
-}
-
-/// As wide as a label is in most fonts, but never wider than its place.
-fn label_width(label: &str) -> u32 {
-    let characters = u32::try_from(label.chars().count()).unwrap_or(u32::MAX);
-    characters.saturating_mul(6).min(408)
 }
 
 /// 1, 2 or 5 times a power of ten, at least as large.

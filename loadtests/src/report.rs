@@ -232,8 +232,8 @@ pub(crate) fn number(value: f64) -> String {
                 .collect();
             format!("{}{}", if value < 0.0 { "-" } else { "" }, groups.join(","))
         }
-        size if size >= 10.0 => format!("{value:.1}"),
         size if size.fract() < f64::EPSILON => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
         size if size < 0.1 => format!("{value:.3}"),
         _ => format!("{value:.2}"),
     }
