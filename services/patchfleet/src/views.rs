@@ -163,7 +163,10 @@ async fn check(
     let checked = checked.map_err(explained)?;
     printing::checked(projection, &checked, json)?;
     let differing = checked.differing();
-    if differing > 0 {
+    if differing == 1 {
+        bail!("1 row of {} is not what the log says: `views rebuild` repairs it", projection.name());
+    }
+    if differing > 1 {
         bail!(
             "{} is not what the log says, in {differing} rows: `views rebuild` repairs it",
             projection.name()
@@ -187,8 +190,6 @@ fn explained(error: RebuildError) -> anyhow::Error {
 fn is_denied(error: &StoreError) -> bool {
     const INSUFFICIENT_PRIVILEGE: &str = "42501";
     let StoreError::Database(error) = error else { return false };
-    error
-        .as_database_error()
-        .and_then(|error| error.code())
-        .is_some_and(|code| code == INSUFFICIENT_PRIVILEGE)
+    let Some(said) = error.as_database_error() else { return false };
+    said.code().is_some_and(|code| code == INSUFFICIENT_PRIVILEGE)
 }

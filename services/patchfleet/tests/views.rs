@@ -142,7 +142,9 @@ async fn a_check_ends_with_one_and_the_row_and_a_rebuild_makes_it_end_with_zero(
     );
     let told = house.views(&["check", "views"]);
     let text = String::from_utf8_lossy(&told.stdout).into_owned() + &String::from_utf8_lossy(&told.stderr);
-    for part in [&format!("customer_id={customer}"), "Nobody", "Customer 10", "in 1 rows", "views rebuild"] {
+    for part in
+        [&format!("customer_id={customer}"), "Nobody", "Customer 10", "1 row of views", "views rebuild"]
+    {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
 

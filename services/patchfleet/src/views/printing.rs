@@ -1,6 +1,6 @@
 //! Writes to standard output what was found: tables for people, JSON lines for machines.
 
-use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use eventstore::{Checked, Difference, DifferenceKind, Overview, Projection, Rebuilt};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -81,15 +81,14 @@ pub(super) fn checked(projection: &dyn Projection, checked: &Checked, as_json: b
             .to_string(),
         );
     }
-    let rows = checked
-        .tables
-        .iter()
-        .map(|found| vec![found.table.to_owned(), found.rows.to_string(), found.differing.to_string()]);
-    table(&["table", "rows", "different"], rows)?;
     let differing: Vec<_> = checked.tables.iter().filter(|found| found.differing > 0).collect();
-    if differing.is_empty() {
-        return line(&format!("{name} is what the log says at position {}", checked.position));
-    }
+    let rows: i64 = checked.tables.iter().map(|found| found.rows).sum();
+    line(&format!(
+        "{name}: {rows} rows in {} tables, compared at position {}: {}",
+        checked.tables.len(),
+        checked.position,
+        if differing.is_empty() { "all are what the log says" } else { "some are not what the log says" },
+    ))?;
     for found in differing {
         let rows = found.differences.iter().flat_map(|difference| difference_rows(found.table, difference));
         table(&["table", "row", "column", "live", "by the log"], rows)?;
@@ -148,7 +147,7 @@ fn duration(duration: Duration) -> String {
 
 fn table(headings: &[&str], rows: impl Iterator<Item = Vec<String>>) -> anyhow::Result<()> {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(headings);
+    table.load_style(UTF8_FULL_CONDENSED).set_header(headings);
     table.add_rows(rows);
     line(&table.to_string())
 }

@@ -12,6 +12,7 @@ const WORK_SEED: i64 = 0x7066_776f_726b;
 /// What the owner's session waits for a lock at the most: longer than one page of a follower, shorter than a caller's
 /// patience with the position that it waits for.
 const SESSION: &str = "set lock_timeout = '5s';
+                       set client_min_messages = warning;
                        set tcp_keepalives_idle = 10;
                        set tcp_keepalives_interval = 5;
                        set tcp_keepalives_count = 3";
