@@ -38,16 +38,14 @@ async fn connect(cluster: &Cluster) -> Database {
 
 /// Dumps and restores by the runbook's commands, up to the step under test.
 fn copy(from: &Cluster, to: &Cluster) {
-    let dump = from.client("pg_dump", NAME, &["--format=plain"]);
-    let file = to.file("dump.sql");
-    std::fs::write(&file, dump).unwrap();
+    let dump = from.file("patchfleet.dump").display().to_string();
+    from.client("pg_dump", NAME, &["--format=custom", "--file", &dump]);
     for statement in roles().split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
         to.client("psql", "postgres", &["--set=ON_ERROR_STOP=1", "--command", statement]);
     }
     to.client("psql", "postgres", &["--command", &format!("create database {NAME}")]);
-    let file = file.display().to_string();
-    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    to.client("psql", NAME, &["--set=ON_ERROR_STOP=1", "--single-transaction", "--quiet", "--file", &file]);
+    to.client("pg_restore", NAME, &["--exit-on-error", "--single-transaction", &dump]);
+    to.client("vacuumdb", NAME, &["--analyze-only", "--quiet"]);
 }
 
 /// Follows from the beginning and asserts what everybody relies on.

@@ -24,8 +24,11 @@ impl Programs {
     /// Those that `cargo xtask test` uses, or installed ones; none where there are neither.
     pub(crate) fn find() -> Option<Self> {
         let given = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
-        let complete =
-            |bin: &PathBuf| ["initdb", "pg_dump", "psql"].iter().all(|name| bin.join(name).is_file());
+        let complete = |bin: &PathBuf| {
+            ["initdb", "pg_dump", "pg_restore", "psql", "vacuumdb"]
+                .iter()
+                .all(|name| bin.join(name).is_file())
+        };
         if let Some(bin) = given("PATCHFLEET_TEST_POSTGRES_BIN").filter(complete) {
             return Some(Self { bin, libraries: given("PATCHFLEET_TEST_POSTGRES_LIBRARIES") });
         }
