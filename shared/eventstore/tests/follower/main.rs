@@ -351,3 +351,17 @@ async fn a_reader_who_does_not_end_stops_the_switch_and_not_the_follower() {
     assert_eq!(rebuilt.unwrap().position, Position(20));
     stop.cancel();
 }
+
+#[tokio::test]
+async fn a_projection_of_some_types_gets_past_the_events_of_all_others() {
+    let f = Fixture::new().await;
+    f.count(2, 30).await;
+    f.follow_to_the_end().await;
+    for (types, lines) in [(&["test.Other"][..], 0), (&["test.Other", "test.Counted"], 60)] {
+        let tally = Tally::of(types);
+        let rebuilt =
+            rebuild(&f.database, &f.owner_url(), &tally, RebuildOptions::default(), &quiet).await.unwrap();
+        assert_eq!((rebuilt.events, rebuilt.position), (60, Position(60)));
+        assert_eq!(f.live_total().await, lines, "{types:?}");
+    }
+}

@@ -55,11 +55,17 @@ const TABLES: &str = "
 #[derive(Default)]
 pub(crate) struct Tally {
     gate: Option<Arc<Semaphore>>,
+    only: &'static [&'static str],
 }
 
 impl Tally {
+    /// One that takes in events of these types only.
+    pub(crate) fn of(only: &'static [&'static str]) -> Self {
+        Self { only, ..Self::default() }
+    }
+
     pub(crate) fn gated(gate: Arc<Semaphore>) -> Self {
-        Self { gate: Some(gate) }
+        Self { gate: Some(gate), ..Self::default() }
     }
 }
 
@@ -75,6 +81,10 @@ impl Projection for Tally {
 
     fn tables(&self) -> &'static [&'static str] {
         &["total", "line"]
+    }
+
+    fn event_types(&self) -> &'static [&'static str] {
+        self.only
     }
 
     async fn apply(&self, tx: &mut Tx, event: &Envelope) -> Result<(), StoreError> {
