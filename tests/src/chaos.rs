@@ -69,6 +69,8 @@ pub struct Progress {
 pub struct Report {
     /// What the run follows from.
     pub seed: u64,
+    /// The servers with their versions.
+    pub servers: BTreeMap<String, String>,
     /// How long commands were sent, in seconds.
     pub load_seconds: f64,
     /// Events stored during that time.

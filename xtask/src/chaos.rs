@@ -1,8 +1,11 @@
 //! `cargo xtask chaos`: breaks everything at random under load, then proves that nothing was lost and nothing doubled.
 
+mod conditions;
+mod course;
 mod driver;
 mod fleet;
 mod outcome;
+mod page;
 mod plan;
 mod strike;
 
@@ -13,6 +16,7 @@ use crate::{
     services, stop, workspace,
 };
 use anyhow::{Context, Result, bail};
+use conditions::Conditions;
 use driver::Driver;
 use fleet::Fleet;
 use journeys::chaos::{Check, World};
@@ -75,6 +79,16 @@ pub(crate) struct Options {
     /// Write the whole outcome as JSON into this file
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Write the outcome and its course into this folder, and the page of all runs there anew
+    #[arg(long)]
+    save: Option<PathBuf>,
+}
+
+/// What happened under load.
+struct Course {
+    struck: Vec<Struck>,
+    /// Events with a position, by the seconds since the load began.
+    course: Vec<(f64, i64)>,
 }
 
 /// What is run.
@@ -114,6 +128,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(file) = &options.out {
         std::fs::write(file, format!("{text}\n")).with_context(|| format!("writing {}", file.display()))?;
     }
+    if let Some(folder) = &options.save {
+        page::save(&outcome, folder)?;
+    }
     if options.json {
         println!("{text}");
     } else {
@@ -136,6 +153,7 @@ fn carry_out(options: &Options, progress: &Progress) -> Result<Outcome> {
     let blows = plan::draw(options.seed, length, kills);
 
     let root = workspace::root()?;
+    let conditions = Conditions::observe(&root);
     let programs = Programs::build(&root, options.release, progress)?;
     let servers = if options.forgetful {
         infra::Options::own_and_forgetful()
@@ -175,7 +193,7 @@ fn carry_out(options: &Options, progress: &Progress) -> Result<Outcome> {
     let driver = Driver::start(&programs.driver, &world)?;
     driver.until_ready(BEGIN_LIMIT)?;
 
-    let struck = under_load(&fleet, &infra, &driver, &blows, length, progress)?;
+    let course = under_load(&fleet, &infra, &driver, &blows, length, progress)?;
     let step = progress.step("judgement");
     let report = driver
         .finish(QUIET_LIMIT + JUDGEMENT_LIMIT, |what| step.note(what))
@@ -189,7 +207,7 @@ fn carry_out(options: &Options, progress: &Progress) -> Result<Outcome> {
     }
     step.done("are compared");
     let leaders = fleet.logged(LEADS).len();
-    Ok(Outcome::new(options, struck, report, checks, leaders))
+    Ok(Outcome::new(options, conditions, course, report, checks, leaders))
 }
 
 /// What a backbone logs when it becomes the leader.
@@ -203,7 +221,8 @@ fn under_load(
     blows: &[plan::Blow],
     length: Duration,
     progress: &Progress,
-) -> Result<Vec<Struck>> {
+) -> Result<Course> {
+    let course = RefCell::new(Vec::new());
     let bar = RefCell::new(progress.bar("chaos", length));
     let begun = Instant::now();
     let watch = || {
@@ -213,6 +232,7 @@ fn under_load(
                 "{} events stored, {} commands acknowledged, {} attempts failed, {} events seen on the broker",
                 now.stored, now.acknowledged, now.failed_attempts, now.probed
             );
+            course.borrow_mut().push((begun.elapsed().as_secs_f64(), now.stored));
             bar.borrow_mut().at(begun.elapsed(), &text);
         }
         Ok(())
@@ -225,7 +245,7 @@ fn under_load(
         std::thread::sleep(Duration::from_millis(100));
     }
     bar.into_inner().done(&format!("{} blows were struck", struck.len()));
-    Ok(struck)
+    Ok(Course { struck, course: course.into_inner() })
 }
 
 /// The projections of the log.

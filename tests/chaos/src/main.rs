@@ -20,7 +20,7 @@ use probe::Probe;
 use quiet::Outlook;
 use sqlx::{Connection, PgConnection};
 use standstill::Standstill;
-use std::{process::ExitCode, sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, sync::atomic::Ordering, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How often progress is told.
@@ -106,6 +106,22 @@ async fn stored(database_url: &str) -> Result<i64> {
     Ok(events)
 }
 
+/// The servers with their versions.
+async fn servers(world: &World, http: &reqwest::Client) -> Result<BTreeMap<String, String>> {
+    let mut database = PgConnection::connect(&world.database_url).await.context("asking the database")?;
+    let database: String =
+        sqlx::query_scalar("select current_setting('server_version')").fetch_one(&mut database).await?;
+    let overview: serde_json::Value = http
+        .get(format!("{}/api/overview", world.amqp_admin_url))
+        .send()
+        .await
+        .context("asking the broker for its version")?
+        .json()
+        .await?;
+    let broker = overview["rabbitmq_version"].as_str().unwrap_or("of unknown version").to_owned();
+    Ok(BTreeMap::from([("PostgreSQL".to_owned(), database), ("RabbitMQ".to_owned(), broker)]))
+}
+
 async fn finish(
     world: &World,
     mut load: Load,
@@ -144,6 +160,7 @@ async fn finish(
     let ledger = &load.ledger;
     Ok(Report {
         seed: world.seed,
+        servers: servers(world, &http).await?,
         load_seconds,
         load_events: events - events_before,
         events: all,

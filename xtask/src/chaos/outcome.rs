@@ -1,37 +1,40 @@
 //! What a run came to, for people and for machines.
 
-use super::{Options, plan::Kind, strike::Struck};
+use super::{Course, Options, conditions::Conditions, plan::Kind, strike::Struck};
 use journeys::chaos::{Check, Report};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fmt::{Display, Formatter},
 };
 
 /// The outcome of one run.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Outcome {
-    seed: u64,
+    pub(super) seed: u64,
     minutes: f64,
-    profile: &'static str,
+    pub(super) profile: String,
+    pub(super) conditions: Conditions,
     /// Whether nothing was found.
     pub(super) holds: bool,
     /// Processes ended.
-    kills: usize,
+    pub(super) kills: usize,
     /// Blows that ended no process.
-    disturbances: usize,
+    pub(super) disturbances: usize,
     by_kind: BTreeMap<Kind, Tally>,
     /// How often a backbone became the leader, the first time included.
-    leaders: usize,
+    pub(super) leaders: usize,
     /// Events stored per second of load.
-    events_per_second: f64,
-    checks: Vec<Check>,
-    report: Report,
-    struck: Vec<Struck>,
+    pub(super) events_per_second: f64,
+    pub(super) checks: Vec<Check>,
+    pub(super) report: Report,
+    pub(super) struck: Vec<Struck>,
+    /// Events with a position, by the seconds since the load began.
+    pub(super) course: Vec<(f64, i64)>,
 }
 
 /// The blows of one kind.
-#[derive(Debug, Default, Clone, Copy, Serialize)]
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize)]
 struct Tally {
     count: usize,
     recovered_seconds_mean: f64,
@@ -41,7 +44,8 @@ struct Tally {
 impl Outcome {
     pub(super) fn new(
         options: &Options,
-        struck: Vec<Struck>,
+        conditions: Conditions,
+        Course { struck, course }: Course,
         report: Report,
         own_checks: Vec<Check>,
         leaders: usize,
@@ -76,7 +80,8 @@ impl Outcome {
         Self {
             seed: options.seed,
             minutes: options.minutes,
-            profile: if options.release { "release" } else { "debug" },
+            profile: if options.release { "release" } else { "debug" }.to_owned(),
+            conditions,
             holds: checks.iter().all(|check| check.violations == 0),
             kills,
             disturbances: struck.len() - kills,
@@ -86,7 +91,22 @@ impl Outcome {
             checks,
             report,
             struck,
+            course,
         }
+    }
+
+    /// How many things were not as they must be.
+    pub(super) fn violations(&self) -> u64 {
+        self.checks.iter().map(|check| check.violations).sum()
+    }
+
+    /// What strikes the same blows again.
+    pub(super) fn command(&self) -> String {
+        let release = if self.profile == "release" { " --release" } else { "" };
+        format!(
+            "cargo xtask chaos --minutes {} --seed {} --kills {}{release}",
+            self.minutes, self.seed, self.kills
+        )
     }
 }
 
@@ -169,11 +189,7 @@ impl Display for Outcome {
         if self.holds {
             write!(f, "Nothing was lost, nothing doubled.")
         } else {
-            write!(
-                f,
-                "VIOLATIONS. Again with: cargo xtask chaos --minutes {} --seed {} --kills {}",
-                self.minutes, self.seed, self.kills
-            )
+            write!(f, "VIOLATIONS. Again with: {}", self.command())
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::{Result, bail};
 use contracts::Service;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     sync::{Mutex, PoisonError},
     thread,
@@ -26,7 +26,7 @@ const LEADER_PERCENT: u64 = 75;
 const POLL: Duration = Duration::from_millis(20);
 
 /// What a blow did.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Struck {
     /// After the beginning of the load.
     pub(super) at_seconds: f64,
