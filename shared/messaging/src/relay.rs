@@ -162,8 +162,8 @@ impl<'a> Session<'a> {
                 }
                 page = &mut reading, if self.window.len() < WINDOW => {
                     let events = page?;
-                    quiet = if events.is_empty() { (quiet * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
                     let wait = if events.is_empty() { quiet } else { Duration::ZERO };
+                    quiet = if events.is_empty() { (quiet * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
                     self.publish(events).await?;
                     reading.set(read(self.log.clone(), self.published, wait));
                 }
@@ -236,8 +236,11 @@ impl<'a> Session<'a> {
     }
 }
 
+/// The next page; after `wait`, or as soon as there are new positions.
 async fn read(log: Log, after: Position, wait: Duration) -> Result<Vec<Envelope>, StoreError> {
-    tokio::time::sleep(wait).await;
+    if !wait.is_zero() {
+        eventstore::sequenced_within(wait).await;
+    }
     log.page(after, PAGE).await
 }
 
