@@ -41,6 +41,6 @@ pub use rebuild::{
     Rebuilt, Stage, TableChecked, Told, check, discard, overview, rebuild,
 };
 pub use restore::{RestoreError, Restored, restore};
-pub use sequencer::{Sequencer, sequenced_within};
+pub use sequencer::Sequencer;
 pub use several::Part;
 pub use store::{Committed, Store, Target};

@@ -38,16 +38,6 @@ pub(crate) fn poke() {
     COMMITTED.notify_one();
 }
 
-/// Wakes the relay in this process when positions were given.
-static SEQUENCED: Notify = Notify::const_new();
-
-/// Waits until a sequencer in this process has given positions, at most for `pause`. For one waiter: several take each
-/// other's turns, and find what they missed at their next look.
-pub async fn sequenced_within(pause: Duration) {
-    // Over or not, the caller looks again.
-    let _ = tokio::time::timeout(pause, SEQUENCED.notified()).await;
-}
-
 /// The sequencer.
 #[derive(Debug, Clone)]
 pub struct Sequencer {
@@ -124,9 +114,6 @@ impl Sequencer {
                 let waiting = within(waiting(&mut leader)).await?;
                 report(&look, age, waiting);
                 measured = Some(Instant::now());
-            }
-            if look.given > 0 {
-                SEQUENCED.notify_one();
             }
             if look.given == BATCH {
                 continue;

@@ -162,8 +162,8 @@ impl<'a> Session<'a> {
                 }
                 page = &mut reading, if self.window.len() < WINDOW => {
                     let events = page?;
-                    let wait = if events.is_empty() { quiet } else { Duration::ZERO };
                     quiet = if events.is_empty() { (quiet * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
+                    let wait = if events.is_empty() { quiet } else { Duration::ZERO };
                     self.publish(events).await?;
                     reading.set(read(self.log.clone(), self.published, wait));
                 }
@@ -236,11 +236,8 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The next page; after `wait`, or as soon as there are new positions.
 async fn read(log: Log, after: Position, wait: Duration) -> Result<Vec<Envelope>, StoreError> {
-    if !wait.is_zero() {
-        eventstore::sequenced_within(wait).await;
-    }
+    tokio::time::sleep(wait).await;
     log.page(after, PAGE).await
 }
 
