@@ -17,6 +17,7 @@ use crate::{
 use anyhow::{Context, Result};
 use bare::Message;
 use ours::{AtWork, GROUPS, Keeper, PREFETCH};
+use sqlx::Connection;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -152,7 +153,17 @@ impl Bench<'_> {
         let database = place.database(8).await?;
         let mut owner = place.owner().await?;
         let (mut at_work, keeper) = (AtWork::new(), Keeper::new(group));
+        // The messages are of a log that this database has not: the consumer must begin below it, or it would read it
+        // instead, and must not take a message in before the log reaches that far, or it would drop it.
+        let mut held = owner.begin().await?;
+        sqlx::query("lock table es.inbox in exclusive mode").execute(&mut *held).await?;
         at_work.consumer(&database, &broker, &keeper);
+        ours::ready(&broker, group).await?;
+        sqlx::query("update es.sequencer set seq = $1")
+            .bind(i64::try_from(self.count)?)
+            .execute(&mut *held)
+            .await?;
+        held.commit().await?;
         ours::kept(&mut owner, &keeper, self.count).await?;
         let first = keeper.progress().1.context("the consumer heard nothing")?;
         samples.record("consume", self.rate(first.elapsed()));
