@@ -156,6 +156,32 @@ async fn a_transaction_that_is_older_than_the_streams_last_writer_does_not_write
 }
 
 #[tokio::test]
+async fn whoever_is_too_old_for_a_stream_is_told_so_with_or_without_a_look() {
+    let f = Fixture::new().await;
+    let (stream, younger): (StreamId, _) = (id(), cause());
+    let mut old = f.store.database().begin(&f.scope).await.unwrap();
+    sqlx::query("select pg_current_xact_id()").execute(&mut *old).await.unwrap();
+    f.store.execute::<Counter>(f.target(stream, &younger), 1).await.unwrap();
+    for statement in [
+        "select status, version from es.append_partner(false, null, null, $1, 'test.counter', 1, $2, $3, gen_random_uuid(),
+           gen_random_uuid(), null, '', array[gen_random_uuid()], array['test.Counted'], array[1::smallint], array[''::bytea])",
+        "select status, version from es.append_blind_partner(false, null, null, $1, 'test.counter', $2, $3, gen_random_uuid(),
+           gen_random_uuid(), null, '', array[gen_random_uuid()], array['test.Counted'], array[1::smallint], array[''::bytea])",
+    ] {
+        let told: (String, i64) = sqlx::query_as(statement)
+            .bind(stream.0)
+            .bind(f.tenant.partner_id.0)
+            .bind(f.tenant.customer_id.map(|id| id.0))
+            .fetch_one(&mut *old)
+            .await
+            .unwrap();
+        assert_eq!(told, ("order".to_owned(), 1));
+    }
+    old.commit().await.unwrap();
+    assert_eq!(f.stored().await, [(stream, 1)]);
+}
+
+#[tokio::test]
 async fn of_a_batch_over_several_streams_all_is_kept_or_nothing() {
     let f = Fixture::new().await;
     let (first, second, taken): (StreamId, StreamId, StreamId) = (id(), id(), id());
@@ -262,6 +288,36 @@ async fn what_nobody_decides_about_needs_no_version_and_is_recorded_once_per_com
 }
 
 #[tokio::test]
+async fn a_writer_that_waits_for_a_journal_has_no_place_in_the_order_yet() {
+    let f = Fixture::new().await;
+    let (stream, first, second): (StreamId, _, _) = (id(), cause(), cause());
+    f.store.record::<Tally>(f.target(stream, &first), &[Counted(1)]).await.unwrap();
+    let mut owner = f.database.owner().await;
+    let mut holding = sqlx::Connection::begin(&mut owner).await.unwrap();
+    sqlx::query("update es.stream set version = version").execute(&mut *holding).await.unwrap();
+    let (store, scope, tenant) = (f.store.clone(), f.scope, f.tenant);
+    let waiting = tokio::spawn(async move {
+        let target = Target { scope: &scope, tenant, stream_id: stream, cause: &second, occurred_at: None };
+        store.record::<Tally>(target, &[Counted(2)]).await.unwrap()
+    });
+    let waiting_with_a_transaction_id = "select backend_xid is not null
+         from pg_stat_activity
+        where datname = current_database() and wait_event_type = 'Lock' and query like '%append_blind%'";
+    let mut looking = f.database.owner().await;
+    let mut seen = None;
+    while seen.is_none() {
+        seen = sqlx::query_scalar::<_, bool>(waiting_with_a_transaction_id)
+            .fetch_optional(&mut looking)
+            .await
+            .unwrap();
+    }
+    // Else a younger transaction that gets the stream first would send it away.
+    assert_eq!(seen, Some(false));
+    holding.commit().await.unwrap();
+    assert_eq!(waiting.await.unwrap().version, 2);
+}
+
+#[tokio::test]
 async fn a_journal_does_not_write_another_tenants_stream() {
     let f = Fixture::new().await;
     let (stream, first): (StreamId, _) = (id(), cause());
@@ -270,6 +326,11 @@ async fn a_journal_does_not_write_another_tenants_stream() {
     let (scope, second) = (Scope::partner_of(foreign), cause());
     let target =
         Target { scope: &scope, tenant: foreign, stream_id: stream, cause: &second, occurred_at: None };
+    let refused = f.store.record::<Tally>(target, &[Counted(1)]).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
+    // Another customer's stream is foreign to a customer even where the partner sees both.
+    let neighbour = Tenant::customer(f.tenant.partner_id, id());
+    let target = Target { scope: &f.scope, tenant: neighbour, ..target };
     let refused = f.store.record::<Tally>(target, &[Counted(1)]).await.unwrap_err();
     assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
     assert_eq!(f.stored().await, [(stream, 1)]);

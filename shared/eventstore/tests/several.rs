@@ -116,7 +116,14 @@ async fn one_stream_that_refuses_is_named_and_keeps_the_others_out() {
     assert!(matches!(seen, StoreError::Foreign { stream_id } if stream_id == taken), "{seen}");
     let missing: StreamId = id();
     let gone = f.append(&[f.part(&late, new, 0, &[1]), f.part(&late, missing, 4, &[1])]).await.unwrap_err();
-    assert!(gone.to_string().contains(&missing.to_string()), "{gone}");
+    assert!(matches!(&gone, StoreError::Corrupt { what } if what.contains(&missing.to_string())), "{gone}");
+    // The partner sees its customers' streams; they are foreign to each other all the same.
+    let neighbour = Tenant::customer(f.tenant.partner_id, id());
+    let in_their_name =
+        Target { scope: &f.scope, tenant: neighbour, stream_id: ours, cause: &late, occurred_at: None };
+    let parts = [f.part(&late, new, 0, &[1]), Part::of::<Counter>(in_their_name, 1, &[Counted(1)])];
+    let near = f.append(&parts).await.unwrap_err();
+    assert!(matches!(near, StoreError::Foreign { stream_id } if stream_id == ours), "{near}");
     let twice = f.append(&[f.part(&late, new, 0, &[1]), f.part(&late, new, 1, &[1])]).await.unwrap_err();
     assert!(twice.to_string().contains("twice"), "{twice}");
 
@@ -221,4 +228,34 @@ async fn batches_that_cross_each_other_end_without_a_deadlock() {
         events += version;
     }
     assert_eq!(events, 8 * 10 * 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn batches_that_begin_the_same_streams_from_both_ends_do_not_meet_in_a_deadlock() {
+    let f = Fixture::new().await;
+    for _ in 0..3 {
+        let streams: Vec<StreamId> = (0..400).map(|_| id()).collect();
+        let mut writers = tokio::task::JoinSet::new();
+        for backwards in [false, true] {
+            let (store, scope, tenant, mut streams) = (f.store.clone(), f.scope, f.tenant, streams.clone());
+            if backwards {
+                streams.reverse();
+            }
+            writers.spawn(async move {
+                let cause = cause();
+                let part = |&stream_id| {
+                    let target =
+                        Target { scope: &scope, tenant, stream_id, cause: &cause, occurred_at: None };
+                    Part::of::<Counter>(target, 0, &[Counted(1)])
+                };
+                match store.append_all(&scope, &streams.iter().map(part).collect::<Vec<_>>()).await {
+                    Ok(_) => 1,
+                    Err(StoreError::Conflict { .. }) => 0,
+                    Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
+                }
+            });
+        }
+        assert_eq!(writers.join_all().await.iter().sum::<i32>(), 1);
+    }
+    assert_eq!(f.stored().await.len(), 1_200);
 }
