@@ -1,6 +1,10 @@
 //! What an append writes, and every answer it can give.
 
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, and wait for their own tasks"
+)]
 
 #[path = "support/counter.rs"]
 mod counter;
