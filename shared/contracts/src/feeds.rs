@@ -1,6 +1,6 @@
 //! What vendors publish.
 
-use crate::{Classification, DevicePlatform, FixTarget, RebootBehaviour, Severity};
+use crate::{Cadence, Classification, DevicePlatform, FixTarget, OutOfBandReason, RebootBehaviour, Severity};
 use chrono::{DateTime, NaiveDate, Utc};
 use kernel::{FeedId, PatchId};
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,44 @@ pub enum FeedFormat {
     DebianDsaList,
     /// The Debian security tracker's JSON (source package, CVE, release): adds urgencies to known patches.
     DebianTracker,
-    /// Microsoft's monthly CVRF v3 document (XML or JSON).
+    /// Microsoft's monthly CVRF v3 documents (XML or JSON), or the index of them.
     MsrcCvrf,
+    /// Microsoft's table of deployments (JSON pages): one row per fix and product.
+    MsrcDeployment,
+    /// An export of a WSUS server (PowerShell CLIXML).
+    WsusExport,
+    /// The definitions of Windows Exploit Suggester NG: Microsoft's fixes as CSV in a zip file.
+    Wesng,
+    /// A `Release` or `InRelease` file with the `Packages` lists that it names.
+    DebianRepository,
+    /// Common Security Advisory Framework 2.0: provider metadata, ROLIE feeds, change lists and advisories.
+    Csaf,
+    /// Open Vulnerability and Assessment Language definitions of a Linux distribution.
+    Oval,
+    /// Ubuntu's database of security notices.
+    UbuntuUsnDatabase,
+    /// Ubuntu's security notices by page.
+    UbuntuNotices,
+    /// Open Source Vulnerability records.
+    Osv,
+    /// A `repomd.xml` with the `updateinfo.xml` that it names.
+    RpmRepository,
+    /// The security database of Alpine and its relatives.
+    AlpineSecdb,
+    /// CISA's list of known exploited vulnerabilities (JSON or CSV).
+    Kev,
+    /// FIRST's exploit prediction scores.
+    Epss,
+    /// The National Vulnerability Database, API 2.0.
+    Nvd,
+    /// CVE records, version 5.
+    Cve,
+    /// Dell's catalogue of driver packs.
+    DellCatalog,
+    /// Lenovo's catalogue of BIOS and driver packs.
+    LenovoCatalog,
+    /// Azure Stack's list of updates.
+    AzureStackUpdates,
 }
 
 /// All that is known of one patch.
@@ -65,6 +101,88 @@ pub struct PatchFacts {
     pub reboot: RebootBehaviour,
     /// Where a person reads more.
     pub url: Option<String>,
+    /// The publisher's notices that describe it: `DSA-5380-1`, `RHSA-2024:4420`, Microsoft's `CVE-2024-20674`; sorted.
+    pub advisories: Vec<String>,
+    /// The version after it, where the publisher gives one.
+    pub version: Option<String>,
+    /// What has to be downloaded, in bytes, where the publisher says so.
+    pub size_bytes: Option<u64>,
+    /// How regularly its kind is published.
+    pub cadence: Cadence,
+    /// Why it came outside of the cycle, if it did.
+    pub out_of_band: Option<OutOfBandReason>,
+    /// Vendor ids of patches that must be there first.
+    pub prerequisites: Vec<String>,
+}
+
+/// An entry of CISA's list of known exploited vulnerabilities.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct KevEntry {
+    /// Day on which it was listed.
+    pub date_added: NaiveDate,
+    /// Day until which CISA wants it mended; one input among others.
+    pub due_date: Option<NaiveDate>,
+    /// Whether ransomware is known to use it; none where that is unknown.
+    pub ransomware: Option<bool>,
+    /// Vendor or project.
+    pub vendor: String,
+    /// Product.
+    pub product: String,
+    /// Short name of the vulnerability.
+    pub name: String,
+}
+
+/// FIRST's prediction that a vulnerability will be exploited within 30 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Epss {
+    /// Probability in parts of 100,000.
+    pub score: u32,
+    /// Share of all vulnerabilities with this score or less, in parts of 100,000, where the publisher gives it.
+    pub percentile: Option<u32>,
+    /// Day of the prediction, where the document says it.
+    pub date: Option<NaiveDate>,
+}
+
+/// A score of the Common Vulnerability Scoring System.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Cvss {
+    /// Version of the system: `2.0`, `3.0`, `3.1`, `4.0`.
+    pub version: String,
+    /// Vector as the publisher wrote it; empty where it gave a score only.
+    pub vector: String,
+    /// Base score in tenths: 98 is 9.8.
+    pub base_score: u8,
+}
+
+/// Inputs of a decision by Stakeholder-Specific Vulnerability Categorization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SsvcInputs {
+    /// `none`, `poc` or `active`.
+    pub exploitation: Option<String>,
+    /// Whether an attacker can automate the first steps.
+    pub automatable: Option<bool>,
+    /// `partial` or `total`.
+    pub technical_impact: Option<String>,
+}
+
+/// A patch of the first version in today's shape: what was not asked then is not known.
+fn with_details(mut fact: serde_json::Value) -> Result<serde_json::Value, String> {
+    let patch =
+        fact.get_mut("patch").and_then(serde_json::Value::as_object_mut).ok_or("it holds no patch")?;
+    let is_windows = patch.get("platform").is_some_and(|platform| platform == "WINDOWS");
+    let own: Vec<_> =
+        if is_windows { Vec::new() } else { patch.get("vendor_patch_id").cloned().into_iter().collect() };
+    patch.insert("advisories".to_owned(), own.into());
+    patch.insert("version".to_owned(), serde_json::Value::Null);
+    patch.insert("size_bytes".to_owned(), serde_json::Value::Null);
+    patch.insert("cadence".to_owned(), if is_windows { "MONTHLY" } else { "UNSCHEDULED" }.into());
+    patch.insert("out_of_band".to_owned(), serde_json::Value::Null);
+    patch.insert("prerequisites".to_owned(), serde_json::Value::Array(Vec::new()));
+    Ok(fact)
 }
 
 events! {
@@ -116,17 +234,17 @@ events! {
     /// Facts of a patch.
     PatchEvent in "feeds" {
         /// A patch became known.
-        PatchPublished = 1 {
+        PatchPublished = 2 {
             /// All of it.
             patch: PatchFacts,
-        },
+        } upcast { 1 => with_details },
         /// The vendor changed it.
-        PatchRevised = 1 {
+        PatchRevised = 2 {
             /// All of it, as it is now.
             patch: PatchFacts,
             /// Names of the changed fields.
             changed: Vec<String>,
-        },
+        } upcast { 1 => with_details },
         /// A newer patch replaces it.
         PatchSuperseded = 1 {
             /// The old one.

@@ -23,7 +23,10 @@ mod words;
 
 pub use command::{Accepted, Command, Written};
 pub use service::Service;
-pub use words::{Classification, DevicePlatform, FixTarget, OsRelease, RebootBehaviour, Severity};
+pub use words::{
+    Cadence, Classification, DevicePlatform, FixTarget, OsRelease, OutOfBandReason, RebootBehaviour,
+    Severity, VersionOrder,
+};
 
 /// Namespace of ids that are derived from vendors' names (RFC 9562 version 5).
 pub const NAMESPACE: uuid::Uuid = uuid::uuid!("6f0a3c1e-0b1d-5b4e-9f53-8f3a9a7d2c11");

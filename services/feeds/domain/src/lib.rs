@@ -1,10 +1,7 @@
-//! What vendors publish, as rules: reading their documents into facts, and deciding which facts are news.
+//! What vendors publish, as rules: deciding which facts are news.
 //!
-//! Nothing here reads a file, a clock or a network: bytes come in, facts go out.
+//! Nothing here reads a file, a clock or a network: facts come in, events go out. Vendors' documents become facts in
+//! `feeds-documents`.
 
 pub mod catalogue;
-mod debian;
-pub mod document;
-mod msrc;
 pub mod severity;
-mod tracker;

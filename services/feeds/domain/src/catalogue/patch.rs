@@ -11,7 +11,7 @@ use crate::severity;
 use contracts::feeds::{
     PatchEvent, PatchFacts, PatchPublished, PatchRevised, PatchSuperseded, PatchWithdrawn,
 };
-use contracts::{FixTarget, OsRelease, Severity};
+use contracts::{FixTarget, OsRelease, RebootBehaviour, Severity};
 use kernel::{Aggregate, PatchId, Refused};
 use std::collections::HashSet;
 
@@ -188,6 +188,14 @@ fn merged(known: &PatchFacts, found: PatchFacts) -> PatchFacts {
     add(&mut facts.os_versions, found.os_versions);
     add(&mut facts.cves, found.cves);
     add(&mut facts.supersedes, found.supersedes);
+    add(&mut facts.advisories, found.advisories);
+    add(&mut facts.prerequisites, found.prerequisites);
+    facts.size_bytes = facts.size_bytes.or(found.size_bytes);
+    facts.version = facts.version.or(found.version);
+    facts.out_of_band = facts.out_of_band.or(found.out_of_band);
+    if facts.reboot == RebootBehaviour::Unknown {
+        facts.reboot = found.reboot;
+    }
     let known_targets: HashSet<(OsRelease, String)> = facts.targets.iter().map(target_key).collect();
     facts
         .targets
@@ -209,6 +217,12 @@ fn target_key(target: &FixTarget) -> (OsRelease, String) {
     match target {
         FixTarget::SourcePackage { os, source, .. } => (os.clone(), source.clone()),
         FixTarget::Kb { os, kb, .. } => (os.clone(), kb.clone()),
+        FixTarget::BinaryPackage { os, package, module, .. } => {
+            (os.clone(), format!("{package} {}", module.as_deref().unwrap_or_default()))
+        }
+        FixTarget::OemComponent { os, vendor, component, .. } => {
+            (os.clone(), format!("{vendor} {component}"))
+        }
     }
 }
 
@@ -227,6 +241,12 @@ fn revision(known: &PatchFacts, now: PatchFacts) -> Vec<PatchEvent> {
         ("supersedes", known.supersedes == now.supersedes),
         ("reboot", known.reboot == now.reboot),
         ("url", known.url == now.url),
+        ("advisories", known.advisories == now.advisories),
+        ("version", known.version == now.version),
+        ("size_bytes", known.size_bytes == now.size_bytes),
+        ("cadence", known.cadence == now.cadence),
+        ("out_of_band", known.out_of_band == now.out_of_band),
+        ("prerequisites", known.prerequisites == now.prerequisites),
     ]
     .into_iter()
     .filter(|(_, same)| !same)

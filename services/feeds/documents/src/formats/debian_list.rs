@@ -7,46 +7,29 @@
 //! ```
 //! An advisory that fixes two releases is two patches: a device needs the one of its own release.
 
-use crate::document::{
-    Context, DocumentError, PATCH_CVES_MAX, PATCH_TARGETS_MAX, ParsedDocument, Quarantine, RECORDS_MAX,
-    clipped, is_cve, is_plain,
-};
-use crate::severity;
-use chrono::{NaiveDate, NaiveTime};
+use crate::DocumentError;
+use crate::contents::Contents;
+use crate::dates::midnight;
+use crate::head::{Head, Kind};
+use crate::identity::{self, Vendor};
+use crate::input::Input;
+use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX, RECORDS_MAX};
+use crate::reading::Reading;
+use crate::text::{clipped, is_cve, is_plain};
+use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
-use contracts::{Classification, DevicePlatform, FixTarget, NAMESPACE, OsRelease, RebootBehaviour, Severity};
+use contracts::{DevicePlatform, FixTarget, OsRelease, Severity};
 use debversion::Version;
-use kernel::PatchId;
+use feeds_domain::severity;
+use kernel::FeedId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Debian's releases: codename and `VERSION_ID`.
-const RELEASES: &[(&str, &str)] = &[
-    ("slink", "2.1"),
-    ("potato", "2.2"),
-    ("woody", "3.0"),
-    ("sarge", "3.1"),
-    ("etch", "4.0"),
-    ("lenny", "5.0"),
-    ("squeeze", "6.0"),
-    ("wheezy", "7"),
-    ("jessie", "8"),
-    ("stretch", "9"),
-    ("buster", "10"),
-    ("bullseye", "11"),
-    ("bookworm", "12"),
-    ("trixie", "13"),
-    ("forky", "14"),
-    ("duke", "15"),
-];
+/// Debian's whole history is below 2 MiB.
+const LIST_BYTES_MAX: u64 = 16 << 20;
 
-/// The version of a release, by its codename.
-pub(crate) fn release_version(codename: &str) -> Option<&'static str> {
-    RELEASES.iter().find(|(name, _)| *name == codename).map(|(_, version)| *version)
-}
-
-/// Whether a text begins like an advisory list.
-pub(crate) fn is_list(head: &str) -> bool {
-    head.lines().find(|line| !line.trim().is_empty()).is_some_and(|line| header(line).is_some())
+/// Whether a document begins like an advisory list.
+pub(crate) fn is(head: &Head) -> bool {
+    head.kind == Kind::Text && header(head.first_line()).is_some()
 }
 
 /// An advisory as it is written.
@@ -67,39 +50,41 @@ struct Release<'a> {
     urgencies: BTreeSet<&'a str>,
 }
 
-pub(crate) fn parse(text: &str, context: &Context) -> Result<ParsedDocument, DocumentError> {
+pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
+    let text = input.read_whole(LIST_BYTES_MAX)?;
     // A list cut in the middle of a line would give a wrong version, which is worse than none.
     if !text.ends_with('\n') {
-        return Err(DocumentError::Truncated { reason: "the last line has no end".to_owned() });
+        return Err(DocumentError::truncated("the last line has no end"));
     }
-    let mut quarantine = Quarantine::default();
-    let advisories = advisories(text, &mut quarantine)?;
-    if advisories.is_empty() || quarantine.len() > advisories.len() + 10 {
-        return Err(DocumentError::Malformed {
-            reason: format!("{} advisories and {} unreadable lines", advisories.len(), quarantine.len()),
-        });
+    let contents = &mut reading.contents;
+    let advisories = advisories(&text, contents)?;
+    let unreadable = contents.quarantined_count();
+    if advisories.is_empty() || unreadable > advisories.len() + 10 {
+        return Err(DocumentError::malformed(format!(
+            "{} advisories and {unreadable} unreadable lines",
+            advisories.len()
+        )));
     }
-    let newest = advisories.iter().map(|advisory| advisory.date).max();
+    contents.records = advisories.len();
+    contents.document_date = advisories.iter().map(|advisory| advisory.date).max().map(midnight);
     let mut patches: Vec<PatchFacts> = Vec::new();
     for advisory in &advisories {
         for (codename, release) in &advisory.fixes {
-            let Some(version) = release_version(codename) else {
-                quarantine.add(format!("{}: release {codename:?} is not known", advisory.id));
+            let Some(os) = identity::debian(codename) else {
+                contents.quarantine(format!("{}: release {codename:?} is not known", advisory.id));
                 continue;
             };
-            patches.push(facts(advisory, codename, version, release, context));
+            patches.push(facts(advisory, codename, &os, release, reading.feed_id));
         }
     }
     link_supersedence(&mut patches);
-    Ok(ParsedDocument {
-        document_date: newest.map(|date| date.and_time(NaiveTime::MIN).and_utc()),
-        patches,
-        ratings: Vec::new(),
-        quarantined: quarantine.into_reasons(),
-    })
+    for patch in patches {
+        contents.patch(patch)?;
+    }
+    Ok(())
 }
 
-fn advisories<'a>(text: &'a str, quarantine: &mut Quarantine) -> Result<Vec<Advisory<'a>>, DocumentError> {
+fn advisories<'a>(text: &'a str, contents: &mut Contents) -> Result<Vec<Advisory<'a>>, DocumentError> {
     let mut advisories: Vec<Advisory<'a>> = Vec::new();
     let mut ids = HashSet::new();
     // After an unreadable head, its lines must not be taken for the advisory before it.
@@ -111,18 +96,18 @@ fn advisories<'a>(text: &'a str, quarantine: &mut Quarantine) -> Result<Vec<Advi
         }
         if line.starts_with([' ', '\t']) {
             if let Some(advisory) = advisories.last_mut().filter(|_| !skipping) {
-                detail(advisory, line.trim(), number, quarantine);
+                detail(advisory, line.trim(), number, contents);
             }
             continue;
         }
         let Some((date, id, title)) = header(line) else {
-            quarantine.add(format!("line {number} is not an advisory: {line}"));
+            contents.quarantine(format!("line {number} is not an advisory: {line}"));
             skipping = true;
             continue;
         };
         skipping = !ids.insert(id);
         if skipping {
-            quarantine.add(format!("line {number}: {id} is here twice, the first one counts"));
+            contents.quarantine(format!("line {number}: {id} is here twice, the first one counts"));
             continue;
         }
         if advisories.len() >= RECORDS_MAX {
@@ -146,7 +131,7 @@ fn header(line: &str) -> Option<(NaiveDate, &str, &str)> {
 }
 
 /// A line below an advisory: its CVEs, a fix, or a note.
-fn detail<'a>(advisory: &mut Advisory<'a>, line: &'a str, number: usize, quarantine: &mut Quarantine) {
+fn detail<'a>(advisory: &mut Advisory<'a>, line: &'a str, number: usize, contents: &mut Contents) {
     if let Some(ids) = line.strip_prefix('{') {
         let ids = ids.trim_end_matches('}').split_whitespace();
         for id in ids {
@@ -155,7 +140,10 @@ fn detail<'a>(advisory: &mut Advisory<'a>, line: &'a str, number: usize, quarant
                 continue;
             }
             if advisory.cves.len() >= PATCH_CVES_MAX {
-                quarantine.add(format!("line {number}: {} has more than {PATCH_CVES_MAX} CVEs", advisory.id));
+                contents.quarantine(format!(
+                    "line {number}: {} has more than {PATCH_CVES_MAX} CVEs",
+                    advisory.id
+                ));
                 return;
             }
             advisory.cves.insert(id);
@@ -164,13 +152,13 @@ fn detail<'a>(advisory: &mut Advisory<'a>, line: &'a str, number: usize, quarant
     }
     let Some((codename, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
         if !line.starts_with("NOTE:") {
-            quarantine.add(format!("line {number}: neither a fix nor a note: {line}"));
+            contents.quarantine(format!("line {number}: neither a fix nor a note: {line}"));
         }
         return;
     };
     let mut words = rest.split_whitespace();
     let (Some("-"), Some(source), Some(version)) = (words.next(), words.next(), words.next()) else {
-        quarantine.add(format!("line {number}: a fix without package or version: {line}"));
+        contents.quarantine(format!("line {number}: a fix without package or version: {line}"));
         return;
     };
     // `<not-affected>`, `<unfixed>`, `<end-of-life>`: said, and nothing to install. `0` says the same.
@@ -178,13 +166,15 @@ fn detail<'a>(advisory: &mut Advisory<'a>, line: &'a str, number: usize, quarant
         return;
     }
     if !is_plain(source) || !is_plain(version) || version.parse::<Version>().is_err() {
-        quarantine.add(format!("line {number}: {version:?} is not a Debian version"));
+        contents.quarantine(format!("line {number}: {version:?} is not a Debian version"));
         return;
     }
     let release = advisory.fixes.entry(codename).or_default();
     if release.sources.len() >= PATCH_TARGETS_MAX {
-        quarantine
-            .add(format!("line {number}: {} fixes more than {PATCH_TARGETS_MAX} packages", advisory.id));
+        contents.quarantine(format!(
+            "line {number}: {} fixes more than {PATCH_TARGETS_MAX} packages",
+            advisory.id
+        ));
         return;
     }
     // Only some advisories tell an urgency, behind the version and among bug numbers.
@@ -200,25 +190,20 @@ fn detail<'a>(advisory: &mut Advisory<'a>, line: &'a str, number: usize, quarant
 fn facts(
     advisory: &Advisory<'_>,
     codename: &str,
-    os_version: &str,
+    os: &OsRelease,
     release: &Release<'_>,
-    context: &Context,
+    feed_id: FeedId,
 ) -> PatchFacts {
     let id = advisory.id;
+    let os_version = &os.version;
     // Mostly there is no urgency: the tracker has more of them, and nobody guesses.
     let (severity, vendor_severity) = severity::highest(release.urgencies.iter().copied());
-    let os = OsRelease { id: "debian".to_owned(), version: os_version.to_owned() };
+    // The list says nothing about restarting; the package does, when it is installed.
     PatchFacts {
-        patch_id: PatchId::derived(NAMESPACE, &format!("debian/{id}/{codename}")),
-        feed_id: context.feed_id,
-        vendor_patch_id: id.to_owned(),
         name: clipped(&format!("{} for Debian {os_version} ({id})", advisory.title)),
-        platform: DevicePlatform::Linux,
         os_versions: vec![format!("Debian {os_version} ({codename})")],
         vendor_severity: vendor_severity.to_owned(),
         severity,
-        classification: Classification::Security,
-        release_date: advisory.date,
         cves: advisory.cves.iter().map(|&cve| cve.to_owned()).collect(),
         targets: release
             .sources
@@ -229,10 +214,15 @@ fn facts(
                 fixed_version: (*version).to_owned(),
             })
             .collect(),
-        supersedes: Vec::new(),
-        // The list says nothing about restarting; the package does, when it is installed.
-        reboot: RebootBehaviour::Unknown,
         url: Some(format!("https://security-tracker.debian.org/tracker/{id}")),
+        advisories: vec![id.to_owned()],
+        ..identity::blank(
+            feed_id,
+            identity::patch_id(Vendor::Debian, id, os),
+            id,
+            DevicePlatform::Linux,
+            advisory.date,
+        )
     }
 }
 
@@ -273,7 +263,7 @@ fn packages(patch: &PatchFacts) -> impl Iterator<Item = (String, &str)> {
         FixTarget::SourcePackage { os, source, fixed_version } => {
             Some((format!("{} {source}", os.key()), fixed_version.as_str()))
         }
-        FixTarget::Kb { .. } => None,
+        FixTarget::Kb { .. } | FixTarget::BinaryPackage { .. } | FixTarget::OemComponent { .. } => None,
     })
 }
 

@@ -6,20 +6,34 @@
 mod json;
 mod xml;
 
-use crate::document::{
-    Context, DocumentError, PATCH_CVES_MAX, PATCH_TARGETS_MAX, ParsedDocument, Quarantine, RECORDS_MAX,
-    clipped, is_cve, is_plain,
-};
-use crate::severity;
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, Utc};
+use crate::contents::Contents;
+use crate::dates;
+use crate::head::Head;
+use crate::identity::{self, Vendor};
+use crate::input::Input;
+use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX, RECORDS_MAX};
+use crate::reading::Reading;
+use crate::text::{clipped, is_cve, is_plain};
+use crate::{DocumentError, Format};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use contracts::feeds::PatchFacts;
-use contracts::{Classification, DevicePlatform, FixTarget, NAMESPACE, OsRelease, RebootBehaviour};
-use kernel::PatchId;
+use contracts::{Cadence, DevicePlatform, FixTarget, OsRelease, RebootBehaviour};
+use feeds_domain::severity;
+use kernel::FeedId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether a text begins like Microsoft's CVRF: Red Hat and SUSE published CVRF as well, of another shape.
-pub(crate) fn is_month(head: &str) -> bool {
-    xml::is_cvrf(head) && (head.contains("microsoft.com") || !head.contains("DocumentPublisher"))
+/// The largest month is below 20 MiB.
+const MONTH_BYTES_MAX: u64 = 64 << 20;
+
+/// Whether a document begins like Microsoft's CVRF: Red Hat and SUSE published CVRF as well, of another shape.
+pub(crate) fn is_xml(head: &Head) -> bool {
+    head.root().is_some_and(|(name, _)| name == "cvrfdoc")
+        && (head.text().contains("microsoft.com") || !head.text().contains("DocumentPublisher"))
+}
+
+/// The same, as JSON.
+pub(crate) fn is_json(head: &Head) -> bool {
+    ["DocumentTitle", "DocumentTracking", "ProductTree"].iter().any(|key| head.has(1, key))
 }
 
 /// The part of the document that matters here, whichever way it is written.
@@ -53,34 +67,31 @@ struct Fix {
     sub_type: String,
 }
 
-pub(crate) fn parse(text: &str, context: &Context) -> Result<ParsedDocument, DocumentError> {
-    let mut month = if text.trim_start().starts_with('{') { json::read(text)? } else { xml::read(text)? };
+pub(crate) fn read(format: Format, input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
+    let text = input.read_whole(MONTH_BYTES_MAX)?;
+    let mut month = if format == Format::MsrcCvrfJson { json::read(&text)? } else { xml::read(&text)? };
     if month.advisories.len() > RECORDS_MAX {
         return Err(DocumentError::TooManyRecords { limit: RECORDS_MAX });
     }
-    let mut quarantine = Quarantine::default();
+    let contents = &mut reading.contents;
+    contents.records = month.advisories.len();
     month.products.retain(|product, name| {
         let plain = is_plain(name);
         if !plain {
-            quarantine.add(format!("product {product:?}: {name:?} cannot be a name"));
+            contents.quarantine(format!("product {product:?}: {name:?} cannot be a name"));
         }
         plain
     });
-    let patches = match month.initial_release.or(month.current_release) {
-        Some(released) => patches(&month, released.date_naive(), context, &mut quarantine),
+    let found = match month.initial_release.or(month.current_release) {
+        Some(released) => patches(&month, released.date_naive(), reading.feed_id, contents),
         None if month.advisories.is_empty() => Vec::new(),
-        None => {
-            return Err(DocumentError::Malformed {
-                reason: "no release date in DocumentTracking".to_owned(),
-            });
-        }
+        None => return Err(DocumentError::malformed("no release date in DocumentTracking")),
     };
-    Ok(ParsedDocument {
-        document_date: month.current_release.or(month.initial_release),
-        patches,
-        ratings: Vec::new(),
-        quarantined: quarantine.into_reasons(),
-    })
+    contents.document_date = month.current_release.or(month.initial_release);
+    for patch in found {
+        contents.patch(patch)?;
+    }
+    Ok(())
 }
 
 /// What the document says of one KB, collected over its vulnerabilities.
@@ -89,6 +100,7 @@ struct Update<'a> {
     /// Product name to the build after the update.
     products: BTreeMap<&'a str, &'a str>,
     cves: BTreeSet<&'a str>,
+    advisories: BTreeSet<&'a str>,
     severities: BTreeSet<&'a str>,
     supersedes: BTreeSet<String>,
     restarts: BTreeSet<RestartWord>,
@@ -102,12 +114,7 @@ enum RestartWord {
     Yes,
 }
 
-fn patches(
-    month: &Month,
-    released: NaiveDate,
-    context: &Context,
-    quarantine: &mut Quarantine,
-) -> Vec<PatchFacts> {
+fn patches(month: &Month, released: NaiveDate, feed_id: FeedId, contents: &mut Contents) -> Vec<PatchFacts> {
     let mut updates: BTreeMap<String, Update<'_>> = BTreeMap::new();
     // Edge, Office click-to-run, Mariner: their fixes have words where others have a KB. Counted, not listed one by one.
     let mut without_kb: BTreeMap<String, usize> = BTreeMap::new();
@@ -136,6 +143,9 @@ fn patches(
                         .map(|(_, word)| word.as_str()),
                 );
             }
+            if is_plain(&advisory.id) {
+                update.advisories.insert(&advisory.id);
+            }
             if is_cve(&advisory.id) {
                 update.cves.insert(&advisory.id);
             }
@@ -145,25 +155,26 @@ fn patches(
         }
     }
     for (description, times) in without_kb {
-        quarantine.add(format!("{times} fixes {description:?} have no KB number"));
+        contents.quarantine(format!("{times} fixes {description:?} have no KB number"));
     }
     for (kb, product) in unknown_products {
-        quarantine.add(format!("{kb}: product {product:?} is not in the product tree"));
+        contents.quarantine(format!("{kb}: product {product:?} is not in the product tree"));
     }
     let mut patches = Vec::new();
     for (kb, update) in updates {
         if update.products.is_empty() {
-            quarantine.add(format!("{kb}: is for no known product"));
+            contents.quarantine(format!("{kb}: is for no known product"));
         } else if update.products.len() > PATCH_TARGETS_MAX || update.cves.len() > PATCH_CVES_MAX {
-            quarantine.add(format!("{kb}: more than {PATCH_TARGETS_MAX} products or {PATCH_CVES_MAX} CVEs"));
+            contents
+                .quarantine(format!("{kb}: more than {PATCH_TARGETS_MAX} products or {PATCH_CVES_MAX} CVEs"));
         } else {
-            patches.push(facts(&kb, &update, released, context));
+            patches.push(facts(&kb, &update, released, feed_id));
         }
     }
     patches
 }
 
-fn facts(kb: &str, update: &Update<'_>, released: NaiveDate, context: &Context) -> PatchFacts {
+fn facts(kb: &str, update: &Update<'_>, released: NaiveDate, feed_id: FeedId) -> PatchFacts {
     // One target per operating system: a component (`.NET … on Windows Server 2016`) is a target of its platform, and
     // its build is not the platform's.
     let mut builds: BTreeMap<&str, &str> = BTreeMap::new();
@@ -175,22 +186,18 @@ fn facts(kb: &str, update: &Update<'_>, released: NaiveDate, context: &Context) 
     }
     let (severity, vendor_severity) = severity::highest(update.severities.iter().copied());
     let sub_type = update.sub_types.first().copied().unwrap_or("Security Update");
+    let mut advisories: Vec<String> = update.advisories.iter().map(|&id| id.to_owned()).collect();
+    advisories.sort();
     PatchFacts {
-        patch_id: PatchId::derived(NAMESPACE, &format!("microsoft/{kb}")),
-        feed_id: context.feed_id,
-        vendor_patch_id: kb.to_owned(),
         name: clipped(&format!(
             "{:04}-{:02} {sub_type} for {} ({kb})",
             released.year(),
             released.month(),
             subject(update.products.keys().copied())
         )),
-        platform: DevicePlatform::Windows,
         os_versions: builds.keys().map(|&os| os.to_owned()).collect(),
         vendor_severity: vendor_severity.to_owned(),
         severity,
-        classification: Classification::Security,
-        release_date: released,
         cves: update.cves.iter().map(|&cve| cve.to_owned()).collect(),
         targets: builds
             .iter()
@@ -203,6 +210,15 @@ fn facts(kb: &str, update: &Update<'_>, released: NaiveDate, context: &Context) 
         supersedes: update.supersedes.iter().cloned().collect(),
         reboot: reboot(&update.restarts),
         url: kb.strip_prefix("KB").map(|number| format!("https://support.microsoft.com/help/{number}")),
+        advisories,
+        cadence: Cadence::Monthly,
+        ..identity::blank(
+            feed_id,
+            identity::patch_id_for_all(Vendor::Microsoft, kb),
+            kb,
+            DevicePlatform::Windows,
+            released,
+        )
     }
 }
 
@@ -299,14 +315,8 @@ fn without_edition(product: &str) -> &str {
     name
 }
 
-/// Dates come with and without `Z`; the year 1 stands for none.
 fn date_of(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    let date = DateTime::parse_from_rfc3339(text)
-        .map(|date| date.with_timezone(&Utc))
-        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|date| date.and_utc()))
-        .ok()?;
-    (1990..3000).contains(&date.year()).then_some(date)
+    dates::instant(text)
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! CVRF as JSON: the same document, with numbers where the XML has words.
 
 use super::{Advisory, Fix, Month, date_of};
-use crate::document::DocumentError;
-use crate::tracker::json_error;
+use crate::DocumentError;
 use serde::Deserialize;
 
 /// `Threats[].Type` of a severity.
@@ -11,7 +10,7 @@ const SEVERITY: i64 = 3;
 const VENDOR_FIX: i64 = 2;
 
 pub(super) fn read(text: &str) -> Result<Month, DocumentError> {
-    let document: Document = serde_json::from_str(text).map_err(|e| json_error(&e))?;
+    let document: Document = serde_json::from_str(text)?;
     let tracking = document.tracking.unwrap_or_default();
     let mut month = Month {
         initial_release: tracking.initial_release_date.as_deref().and_then(date_of),

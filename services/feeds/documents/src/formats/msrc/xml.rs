@@ -1,32 +1,14 @@
 //! CVRF as XML, matched by local names: some captures prefix every element, others use a default namespace.
 
 use super::{Advisory, Fix, Month, date_of};
-use crate::document::{DocumentError, NESTING_MAX, RECORDS_MAX};
+use crate::DocumentError;
+use crate::limits::{NESTING_MAX, RECORDS_MAX};
 use quick_xml::Reader;
 use quick_xml::errors::{Error, IllFormedError};
 use quick_xml::events::{BytesStart, Event};
 
 /// Texts longer than this are prose, which is not read: descriptions have their own elements.
 const TEXT_BYTES_MAX: usize = 64 << 10;
-
-/// Whether a text begins with CVRF's root element.
-pub(super) fn is_cvrf(head: &str) -> bool {
-    let mut reader = Reader::from_str(head);
-    loop {
-        match reader.read_event() {
-            Ok(Event::Start(root) | Event::Empty(root)) => return root.local_name().as_ref() == "cvrfdoc",
-            Ok(Event::Eof | Event::End(_) | Event::DocType(_)) | Err(_) => return false,
-            Ok(
-                Event::Text(_)
-                | Event::CData(_)
-                | Event::Comment(_)
-                | Event::Decl(_)
-                | Event::PI(_)
-                | Event::GeneralRef(_),
-            ) => {}
-        }
-    }
-}
 
 /// Reads a whole document; one that does not end properly is an error, because half a month would look like a small one.
 pub(super) fn read(text: &str) -> Result<Month, DocumentError> {

@@ -1,0 +1,105 @@
+//! Counts of what a document holds, for people who look into one. Nothing is counted unless somebody asks.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Counts of what a document holds, by name.
+///
+/// A *list* is the set of distinct values, shown as their number, the first, the last, and the SHA-256 (lowercase hex)
+/// of all of them, sorted by bytes and joined by line feeds. A *tally* counts how often each word occurs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    on: bool,
+    plain: BTreeMap<&'static str, Value>,
+    sums: BTreeMap<&'static str, u64>,
+    lists: BTreeMap<&'static str, BTreeSet<String>>,
+    tallies: BTreeMap<&'static str, BTreeMap<String, u64>>,
+}
+
+impl Figures {
+    pub(crate) fn new(on: bool) -> Self {
+        Self { on, ..Self::default() }
+    }
+
+    /// Whether anybody asks: a figure that is costly to make need not be made otherwise.
+    pub(crate) fn on(&self) -> bool {
+        self.on
+    }
+
+    /// A figure that is what it is.
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
+        if self.on {
+            self.plain.insert(name, value.into());
+        }
+    }
+
+    /// Adds to a sum; adding 0 makes sure that it is shown.
+    pub(crate) fn add(&mut self, name: &'static str, amount: u64) {
+        if self.on {
+            *self.sums.entry(name).or_default() += amount;
+        }
+    }
+
+    /// Makes sure that lists are shown, also where they stay empty.
+    pub(crate) fn lists(&mut self, names: &[&'static str]) {
+        if self.on {
+            for name in names {
+                self.lists.entry(name).or_default();
+            }
+        }
+    }
+
+    /// Makes sure that tallies are shown, also where they stay empty.
+    pub(crate) fn tallies(&mut self, names: &[&'static str]) {
+        if self.on {
+            for name in names {
+                self.tallies.entry(name).or_default();
+            }
+        }
+    }
+
+    /// A member of a list.
+    pub(crate) fn list(&mut self, name: &'static str, value: impl Into<String>) {
+        if self.on {
+            self.lists.entry(name).or_default().insert(value.into());
+        }
+    }
+
+    /// One more of a word.
+    pub(crate) fn tally(&mut self, name: &'static str, word: &str) {
+        if self.on {
+            let tally = self.tallies.entry(name).or_default();
+            if let Some(count) = tally.get_mut(word) {
+                *count += 1;
+            } else {
+                tally.insert(word.to_owned(), 1);
+            }
+        }
+    }
+
+    /// All figures as one JSON object.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut all = Map::new();
+        let plain = self.plain.iter().map(|(name, value)| (*name, value.clone()));
+        let sums = self.sums.iter().map(|(name, sum)| (*name, json!(sum)));
+        let lists = self.lists.iter().map(|(name, list)| (*name, list_json(list)));
+        let tallies = self.tallies.iter().map(|(name, tally)| (*name, json!(tally)));
+        for (name, value) in plain.chain(sums).chain(lists).chain(tallies) {
+            all.insert(name.to_owned(), value);
+        }
+        all
+    }
+}
+
+fn list_json(list: &BTreeSet<String>) -> Value {
+    let mut hash = Sha256::new();
+    for (at, value) in list.iter().enumerate() {
+        if at > 0 {
+            hash.update(b"\n");
+        }
+        hash.update(value.as_bytes());
+    }
+    let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({"count": list.len(), "sha256": sha256, "first": list.first(), "last": list.last()})
+}

@@ -1,0 +1,105 @@
+//! The formats that are known here, and how each is told by a document's beginning.
+
+use crate::formats;
+use crate::head::Head;
+use contracts::feeds::FeedFormat;
+use std::fmt;
+
+macro_rules! formats {
+    ($($(#[$doc:meta])* $name:ident = $word:literal of $feed:ident, $is:expr;)+) => {
+        /// How a document is written.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Format {
+            $( $(#[$doc])* $name, )+
+            /// The definitions of Windows Exploit Suggester NG, a zip file.
+            WesngZip,
+        }
+
+        impl Format {
+            /// Every format.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+ Self::WesngZip];
+
+            /// Its name for people and machines.
+            pub fn word(self) -> &'static str {
+                match self {$( Self::$name => $word, )+ Self::WesngZip => "wesng-zip" }
+            }
+
+            /// The kind of feed that publishes such documents.
+            pub fn feed(self) -> FeedFormat {
+                match self {$( Self::$name => FeedFormat::$feed, )+ Self::WesngZip => FeedFormat::Wesng }
+            }
+
+            /// The format of a document with this beginning.
+            pub fn of(head: &Head) -> Option<Self> {
+                $( if $is(head) { return Some(Self::$name); } )+
+                None
+            }
+        }
+    };
+}
+
+// The more telling ones first: the first that fits counts.
+formats! {
+    /// Microsoft's month as XML.
+    MsrcCvrfXml = "msrc-cvrf-xml" of MsrcCvrf, formats::msrc::is_xml;
+    /// Microsoft's month as JSON.
+    MsrcCvrfJson = "msrc-cvrf-json" of MsrcCvrf, formats::msrc::is_json;
+    /// Debian's list of advisories.
+    DebianDsaList = "debian-dsa-list" of DebianDsaList, formats::debian_list::is;
+    /// Microsoft's index of months.
+    MsrcIndex = "msrc-updates-index" of MsrcCvrf, formats::msrc_index::is;
+    /// A page of Microsoft's table of deployments.
+    MsrcDeployment = "msrc-sug-deployment" of MsrcDeployment, formats::msrc_deployment::is;
+    /// A CSAF 2.0 document.
+    Csaf = "csaf" of Csaf, formats::csaf::is;
+    /// What a CSAF provider says of itself and where its documents are.
+    CsafProvider = "csaf-provider-metadata" of Csaf, formats::csaf_provider::is;
+    /// A ROLIE feed of CSAF documents.
+    Rolie = "rolie-feed" of Csaf, formats::rolie::is;
+    /// A CSAF provider's list of changes (or deletions).
+    CsafChanges = "csaf-changes-csv" of Csaf, formats::csaf_changes::is;
+    /// An OSV record.
+    Osv = "osv" of Osv, formats::osv::is;
+    /// A CVE record, version 5.
+    Cve5 = "cve5" of Cve, formats::cve5::is;
+    /// A page of the National Vulnerability Database.
+    Nvd = "nvd-2.0" of Nvd, formats::nvd::is;
+    /// CISA's list of known exploited vulnerabilities, as JSON.
+    KevJson = "kev-json" of Kev, formats::kev::is_json;
+    /// The same as CSV.
+    KevCsv = "kev-csv" of Kev, formats::kev::is_csv;
+    /// FIRST's exploit prediction scores.
+    Epss = "epss-csv" of Epss, formats::epss::is;
+    /// A page of Ubuntu's security notices.
+    UbuntuNotices = "ubuntu-notices" of UbuntuNotices, formats::ubuntu_notices::is;
+    /// Ubuntu's database of security notices.
+    UbuntuUsndb = "ubuntu-usndb" of UbuntuUsnDatabase, formats::ubuntu_usndb::is;
+    /// The security database of Alpine and its relatives (JSON or YAML).
+    AlpineSecdb = "alpine-secdb" of AlpineSecdb, formats::alpine_secdb::is;
+    /// A Debian repository's `Release` or `InRelease`.
+    DebianRelease = "debian-release" of DebianRepository, formats::debian_release::is;
+    /// A Debian repository's `Packages`.
+    DebianPackages = "debian-packages" of DebianRepository, formats::debian_packages::is;
+    /// What an RPM repository holds.
+    Repomd = "repomd" of RpmRepository, formats::repomd::is;
+    /// An RPM repository's advisories.
+    Updateinfo = "updateinfo" of RpmRepository, formats::updateinfo::is;
+    /// OVAL definitions.
+    Oval = "oval" of Oval, formats::oval::is;
+    /// An export of a WSUS server.
+    WsusClixml = "wsus-clixml" of WsusExport, formats::wsus::is;
+    /// Azure Stack's list of updates.
+    AzureStackUpdates = "azurestack-updates" of AzureStackUpdates, formats::azurestack::is;
+    /// Dell's catalogue of driver packs.
+    DellDriverpack = "dell-driverpack" of DellCatalog, formats::dell::is;
+    /// Lenovo's catalogue of BIOS and driver packs.
+    LenovoCatalog = "lenovo-catalog" of LenovoCatalog, formats::lenovo::is;
+    /// Debian's tracker.
+    DebianTracker = "debian-tracker-json" of DebianTracker, formats::debian_tracker::is;
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}

@@ -1,0 +1,15 @@
+//! The security database of Alpine and its relatives (JSON or YAML).
+
+use crate::DocumentError;
+use crate::head::Head;
+use crate::input::Input;
+use crate::reading::Reading;
+
+/// Whether a document begins like one.
+pub(crate) fn is(_head: &Head) -> bool {
+    false
+}
+
+pub(crate) fn read(_input: Input<'_>, _reading: &mut Reading) -> Result<(), DocumentError> {
+    Err(DocumentError::malformed("not written yet"))
+}

@@ -1,0 +1,1 @@
+//! The definitions of Windows Exploit Suggester NG, a CSV in a zip file.

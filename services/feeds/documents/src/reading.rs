@@ -1,0 +1,85 @@
+//! From bytes to facts.
+
+use crate::contents::Contents;
+use crate::figures::Figures;
+use crate::head::Head;
+use crate::input::{Input, Packing};
+use crate::{DocumentError, Format, formats};
+use kernel::FeedId;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+
+/// What a document cannot say about itself, and what is wanted of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The feed that the document came through.
+    pub feed_id: FeedId,
+    /// Whether figures are counted.
+    pub figures: bool,
+}
+
+/// A document that was read to its end.
+#[derive(Debug)]
+pub struct Document {
+    /// How it is written.
+    pub format: Format,
+    /// What it says.
+    pub contents: Contents,
+    /// Counts of what it holds, where they were wanted.
+    pub figures: Figures,
+}
+
+impl Document {
+    /// Format and figures as one JSON object.
+    pub fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut all = self.figures.to_json();
+        all.insert("format".to_owned(), self.format.word().into());
+        all
+    }
+}
+
+/// What a parser fills.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// The feed that the document came through.
+    pub(crate) feed_id: FeedId,
+    pub(crate) contents: Contents,
+    pub(crate) figures: Figures,
+}
+
+/// Reads a document, whatever its format.
+pub fn read(mut source: impl Read + Seek, options: Options) -> Result<Document, DocumentError> {
+    let bytes = source.seek(SeekFrom::End(0))?;
+    source.rewind()?;
+    let mut magic = [0; 8];
+    let got = read_up_to(&mut source, &mut magic)?;
+    source.rewind()?;
+    let packing = Packing::of(magic.get(..got).unwrap_or_default());
+    let unpacked = packing.unpacked(BufReader::with_capacity(1 << 16, source))?;
+    let (head, input) = Input::open(unpacked, bytes)?;
+    let head = Head::new(&head);
+    if head.text().trim().is_empty() {
+        return Err(DocumentError::Empty);
+    }
+    let format =
+        Format::of(&head).ok_or_else(|| DocumentError::UnknownFormat { looks_like: head.looks_like() })?;
+    drop(head);
+    let mut reading = Reading {
+        feed_id: options.feed_id,
+        contents: Contents::default(),
+        figures: Figures::new(options.figures),
+    };
+    formats::read(format, input, &mut reading)?;
+    reading.contents.close();
+    Ok(Document { format, contents: reading.contents, figures: reading.figures })
+}
+
+fn read_up_to(source: &mut impl Read, buffer: &mut [u8]) -> Result<usize, DocumentError> {
+    let mut read = 0;
+    while let Some(free) = buffer.get_mut(read..).filter(|free| !free.is_empty()) {
+        match source.read(free)? {
+            0 => break,
+            more => read += more,
+        }
+    }
+    Ok(read)
+}

@@ -1,0 +1,1 @@
+//! Update packages as Azure Stack has them: `Metadata.xml` and zip files.
