@@ -73,19 +73,19 @@ events! {
     /// Facts of a customer's whitelist.
     WhitelistEvent in "approvals" {
         /// An entry was added.
-        WhitelistEntryAdded = 1 {
+        WhitelistEntryAdded = 2 {
             /// The customer.
             customer_id: CustomerId,
             /// What is let through.
             pattern: WhitelistPattern,
-        },
+        } upcast { 1 => Ok },
         /// An entry was removed.
-        WhitelistEntryRemoved = 1 {
+        WhitelistEntryRemoved = 2 {
             /// The customer.
             customer_id: CustomerId,
             /// What was let through.
             pattern: WhitelistPattern,
-        },
+        } upcast { 1 => Ok },
     }
 }
 
@@ -93,7 +93,7 @@ events! {
     /// Facts of an auto-approval rule.
     RuleEvent in "approvals" {
         /// A rule was created, enabled, as version 1.
-        RuleCreated = 1 {
+        RuleCreated = 2 {
             /// The rule.
             rule_id: RuleId,
             /// The customer it works for.
@@ -102,16 +102,16 @@ events! {
             name: String,
             /// When it matches.
             conditions: RuleConditions,
-        },
+        } upcast { 1 => Ok },
         /// A rule was changed.
-        RuleVersionCreated = 1 {
+        RuleVersionCreated = 2 {
             /// The rule.
             rule_id: RuleId,
             /// The new version, from 2.
             rule_version: u32,
             /// When it matches now.
             conditions: RuleConditions,
-        },
+        } upcast { 1 => Ok },
         /// A rule was switched off.
         RuleDisabled = 1 {
             /// The rule.
@@ -140,14 +140,14 @@ events! {
             vendor_patch_id: String,
         },
         /// The patch may be installed.
-        PatchApproved = 1 {
+        PatchApproved = 2 {
             /// The patch.
             patch_id: PatchId,
             /// The customer.
             customer_id: CustomerId,
             /// By what.
             by: ApprovalMode,
-        },
+        } upcast { 1 => Ok },
         /// A rule looked at the patch and left it pending.
         AutoApprovalRefused = 1 {
             /// The patch.

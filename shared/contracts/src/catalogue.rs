@@ -23,13 +23,15 @@ pub struct EventSet {
 }
 
 /// Every set, in the order in which the references show them.
-pub const SETS: [EventSet; 19] = [
+pub const SETS: [EventSet; 21] = [
     tenancy::PartnerEvent::SET,
     tenancy::CustomerEvent::SET,
     tenancy::UserEvent::SET,
     tenancy::AccessEvent::SET,
     feeds::FeedEvent::SET,
     feeds::PatchEvent::SET,
+    feeds::VulnerabilityEvent::SET,
+    feeds::RatingEvent::SET,
     devices::EnrolmentTokenEvent::SET,
     devices::DeviceEvent::SET,
     approvals::WhitelistEvent::SET,

@@ -2,7 +2,7 @@
 
 use crate::{Cadence, Classification, DevicePlatform, FixTarget, OutOfBandReason, RebootBehaviour, Severity};
 use chrono::{DateTime, NaiveDate, Utc};
-use kernel::{FeedId, PatchId};
+use kernel::{CustomerId, FeedId, PatchId};
 use serde::{Deserialize, Serialize};
 
 /// Who stands behind a feed.
@@ -113,6 +113,8 @@ pub struct PatchFacts {
     pub out_of_band: Option<OutOfBandReason>,
     /// Vendor ids of patches that must be there first.
     pub prerequisites: Vec<String>,
+    /// Whether the publisher gives the day of publication; otherwise `release_date` is the day on which it was first seen.
+    pub is_dated: bool,
 }
 
 /// An entry of CISA's list of known exploited vulnerabilities.
@@ -182,14 +184,51 @@ fn with_details(mut fact: serde_json::Value) -> Result<serde_json::Value, String
     patch.insert("cadence".to_owned(), if is_windows { "MONTHLY" } else { "UNSCHEDULED" }.into());
     patch.insert("out_of_band".to_owned(), serde_json::Value::Null);
     patch.insert("prerequisites".to_owned(), serde_json::Value::Array(Vec::new()));
+    patch.insert("is_dated".to_owned(), true.into());
+    Ok(fact)
+}
+
+/// Who publishes a feed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Publisher {
+    /// Name of the organisation.
+    pub name: String,
+    /// Web address at which it can be reached.
+    pub contact_url: Option<String>,
+}
+
+/// When a feed is read by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FeedSchedule {
+    /// Minutes from one reading to the next; each is put off by some more, so that not all feeds are read at once.
+    pub every_minutes: u32,
+}
+
+/// An older fact of a feed in today's shape: nothing was read by itself then.
+fn without_schedule(mut fact: serde_json::Value) -> Result<serde_json::Value, String> {
+    let feed = fact.as_object_mut().ok_or("not an object")?;
+    feed.insert("schedule".to_owned(), serde_json::Value::Null);
+    feed.insert("publisher".to_owned(), serde_json::Value::Null);
+    Ok(fact)
+}
+
+/// An older record of a synchronisation in today's shape: it was always one document, and patches were all it could hold.
+fn with_one_document(mut fact: serde_json::Value) -> Result<serde_json::Value, String> {
+    let sync = fact.as_object_mut().ok_or("not an object")?;
+    sync.insert("documents".to_owned(), 1.into());
+    sync.insert("withdrawn".to_owned(), 0.into());
+    sync.insert("vulnerabilities".to_owned(), 0.into());
+    sync.insert("refused".to_owned(), serde_json::Value::Array(Vec::new()));
     Ok(fact)
 }
 
 events! {
     /// Facts of a feed.
     FeedEvent in "feeds" {
-        /// A feed was registered.
-        FeedRegistered = 1 {
+        /// A feed was registered. A partner's feed is an event of the partner; its patches are for the partner's customers only.
+        FeedRegistered = 2 {
             /// The feed.
             feed_id: FeedId,
             /// Display name.
@@ -200,25 +239,64 @@ events! {
             format: FeedFormat,
             /// Where its documents come from: a path or an http(s) URL.
             source: String,
-        },
-        /// A document was taken in.
-        FeedSyncCompleted = 1 {
+            /// When it is read by itself; none where somebody has to ask.
+            schedule: Option<FeedSchedule>,
+            /// Who publishes it, with a way to reach them, where that is known.
+            publisher: Option<Publisher>,
+        } upcast { 1 => without_schedule },
+        /// A feed's settings were changed.
+        FeedChanged = 1 {
             /// The feed.
             feed_id: FeedId,
-            /// SHA-256 of the document, lowercase hex.
+            /// Display name.
+            name: String,
+            /// Where its documents come from.
+            source: String,
+            /// When it is read by itself.
+            schedule: Option<FeedSchedule>,
+            /// Who publishes it.
+            publisher: Option<Publisher>,
+            /// Names of the changed fields.
+            changed: Vec<String>,
+        },
+        /// A feed is not read any more until it is enabled again.
+        FeedDisabled = 1 {
+            /// The feed.
+            feed_id: FeedId,
+            /// Why.
+            reason: String,
+        },
+        /// A feed is read again.
+        FeedEnabled = 1 {
+            /// The feed.
+            feed_id: FeedId,
+        },
+        /// Documents were taken in.
+        FeedSyncCompleted = 2 {
+            /// The feed.
+            feed_id: FeedId,
+            /// SHA-256 of the document, lowercase hex; of the first one, where it names others.
             document_sha256: String,
             /// The publisher's own date of the document, where it has one.
             document_date: Option<DateTime<Utc>>,
+            /// Documents that were read: those that had not changed are not among them.
+            documents: u32,
             /// New patches.
             published: u32,
             /// Changed patches.
             revised: u32,
             /// Patches as they were.
             unchanged: u32,
+            /// Patches that their publisher took back.
+            withdrawn: u32,
+            /// Vulnerabilities of which something became known or changed.
+            vulnerabilities: u32,
             /// Records left out, each with its reason (the first 100).
             quarantined: Vec<String>,
-        },
-        /// A document was refused; what is known stays as it was.
+            /// Documents left out although the rest was taken in, each with its reason (the first 100).
+            refused: Vec<String>,
+        } upcast { 1 => with_one_document },
+        /// A document was refused, or none could be had although it was tried several times; what is known stays as it was.
         FeedSyncFailed = 1 {
             /// The feed.
             feed_id: FeedId,
@@ -254,6 +332,13 @@ events! {
             /// The newer one's vendor id.
             superseded_by_vendor_id: String,
         },
+        /// It was published outside of the regular cycle, which no document says but somebody knows.
+        PatchMarkedOutOfBand = 1 {
+            /// The patch.
+            patch_id: PatchId,
+            /// Why it could not wait.
+            reason: OutOfBandReason,
+        },
         /// The publisher took it back.
         PatchWithdrawn = 1 {
             /// The patch.
@@ -264,26 +349,139 @@ events! {
     }
 }
 
+events! {
+    /// Facts of a vulnerability, whichever of its sources they come from.
+    VulnerabilityEvent in "feeds" {
+        /// It is known to be exploited.
+        VulnerabilityAddedToKev = 1 {
+            /// `CVE-2024-20674`
+            cve: String,
+            /// The list's entry.
+            entry: KevEntry,
+        },
+        /// Its entry in the list of known exploited vulnerabilities was changed.
+        KevEntryChanged = 1 {
+            /// The vulnerability.
+            cve: String,
+            /// The entry as it is now.
+            entry: KevEntry,
+        },
+        /// It is not in the list of known exploited vulnerabilities any more.
+        VulnerabilityRemovedFromKev = 1 {
+            /// The vulnerability.
+            cve: String,
+        },
+        /// How likely it is to be exploited changed by a percent point or more, or became known.
+        EpssChanged = 1 {
+            /// The vulnerability.
+            cve: String,
+            /// The prediction.
+            epss: Epss,
+        },
+        /// A source scores it anew.
+        CvssChanged = 1 {
+            /// The vulnerability.
+            cve: String,
+            /// Who scores it: `nvd`, or the short name of an authority.
+            source: String,
+            /// All scores of this source, the highest version first.
+            scores: Vec<Cvss>,
+        },
+        /// A source judges anew what a decision about it depends on.
+        SsvcInputsChanged = 1 {
+            /// The vulnerability.
+            cve: String,
+            /// Who judges.
+            source: String,
+            /// The inputs.
+            inputs: SsvcInputs,
+        },
+        /// The id means no vulnerability any more.
+        VulnerabilityRejected = 1 {
+            /// The id.
+            cve: String,
+            /// Who says so.
+            source: String,
+            /// Why.
+            reason: String,
+        },
+        /// The id means a vulnerability after all.
+        VulnerabilityReinstated = 1 {
+            /// The vulnerability.
+            cve: String,
+            /// Who says so.
+            source: String,
+        },
+    }
+}
+
+events! {
+    /// A tenant's own mark on a patch.
+    RatingEvent in "feeds" {
+        /// A tenant marked how much a patch matters to it.
+        PatchRated = 1 {
+            /// The patch.
+            patch_id: PatchId,
+            /// 1 (least) to 5 (most).
+            rating: u8,
+            /// Why, in the tenant's words.
+            comment: Option<String>,
+        },
+        /// A tenant took its mark back.
+        PatchRatingCleared = 1 {
+            /// The patch.
+            patch_id: PatchId,
+        },
+    }
+}
+
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportReport {
     /// The feed.
     pub feed_id: FeedId,
-    /// SHA-256 of the document.
+    /// SHA-256 of the document; of the first one, where it names others.
     pub document_sha256: String,
+    /// Documents that were read.
+    pub documents: u32,
     /// New patches.
     pub published: u32,
     /// Changed patches.
     pub revised: u32,
     /// Patches as they were.
     pub unchanged: u32,
+    /// Patches that their publisher took back.
+    pub withdrawn: u32,
+    /// Vulnerabilities of which something became known or changed.
+    pub vulnerabilities: u32,
     /// Records left out, with reasons.
     pub quarantined: Vec<String>,
+    /// Documents left out, with reasons.
+    pub refused: Vec<String>,
+}
+
+/// What a look at a feed's source found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectivityReport {
+    /// Whether a document of the feed's format is there.
+    pub reachable: bool,
+    /// Name of the format that was found.
+    pub found_format: Option<String>,
+    /// Bytes that were read to find out.
+    pub bytes: u64,
+    /// How long it took, in milliseconds.
+    pub milliseconds: u64,
+    /// Whether the source can say that nothing has changed (ETag or Last-Modified).
+    pub conditional: bool,
+    /// Stable code of what is wrong.
+    pub code: Option<String>,
+    /// What is wrong.
+    pub reason: Option<String>,
 }
 
 commands! {
     Feeds {
-        /// Registers a feed.
+        /// Registers a feed: the platform's for everybody, a partner's for its customers.
         RegisterFeed -> FeedId, needs ManageFeeds {
             /// Display name.
             name: String,
@@ -293,11 +491,70 @@ commands! {
             format: FeedFormat,
             /// A path below the configured import folder, or an http(s) URL.
             source: String,
+            /// When it is read by itself.
+            schedule: Option<FeedSchedule>,
+            /// Who publishes it.
+            publisher: Option<Publisher>,
+        }
+        /// Changes a feed's settings; its format stays.
+        ChangeFeed -> FeedId, needs ManageFeeds {
+            /// The feed.
+            feed_id: FeedId,
+            /// Display name.
+            name: String,
+            /// A path below the configured import folder, or an http(s) URL.
+            source: String,
+            /// When it is read by itself.
+            schedule: Option<FeedSchedule>,
+            /// Who publishes it.
+            publisher: Option<Publisher>,
+        }
+        /// Reads a feed no more.
+        DisableFeed -> FeedId, needs ManageFeeds {
+            /// The feed.
+            feed_id: FeedId,
+            /// Why.
+            reason: String,
+        }
+        /// Reads a feed again.
+        EnableFeed -> FeedId, needs ManageFeeds {
+            /// The feed.
+            feed_id: FeedId,
+        }
+        /// Looks whether a source can be reached and holds what the feed publishes; takes nothing in.
+        TestFeed -> ConnectivityReport, needs ManageFeeds {
+            /// The feed.
+            feed_id: FeedId,
         }
         /// Reads the feed's source now and takes in what is new.
         SyncFeed -> ImportReport, needs ManageFeeds {
             /// The feed.
             feed_id: FeedId,
+        }
+        /// Marks a patch as published outside of the regular cycle.
+        MarkPatchOutOfBand -> PatchId, needs ManageFeeds {
+            /// The patch.
+            patch_id: PatchId,
+            /// Why it could not wait.
+            reason: OutOfBandReason,
+        }
+        /// Marks how much a patch matters to the tenant.
+        RatePatch -> PatchId, needs RatePatches {
+            /// The patch.
+            patch_id: PatchId,
+            /// The customer whose mark it is; the partner's own where there is none.
+            customer_id: Option<CustomerId>,
+            /// 1 (least) to 5 (most).
+            rating: u8,
+            /// Why.
+            comment: Option<String>,
+        }
+        /// Takes the tenant's mark back.
+        ClearPatchRating -> PatchId, needs RatePatches {
+            /// The patch.
+            patch_id: PatchId,
+            /// The customer whose mark it is; the partner's own where there is none.
+            customer_id: Option<CustomerId>,
         }
     }
 }

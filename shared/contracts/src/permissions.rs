@@ -68,8 +68,10 @@ macro_rules! permissions {
 permissions! {
     /// Register partners and their first administrators.
     ManagePartners: [PlatformOperator];
-    /// Register feeds and import documents into the shared catalogue.
-    ManageFeeds: [PlatformOperator];
+    /// Register feeds and import documents: the platform into the shared catalogue, a partner into its own.
+    ManageFeeds: [PlatformOperator, PartnerAdmin];
+    /// Mark how much a patch matters to the own customers.
+    RatePatches: [PartnerAdmin, PartnerOperator, CustomerAdmin, CustomerApprover];
     /// Register customers of the own partner.
     ManageCustomers: [PlatformOperator, PartnerAdmin];
     /// Invite users, grant and revoke roles.

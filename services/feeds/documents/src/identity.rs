@@ -226,5 +226,6 @@ pub(crate) fn blank(
         cadence: Cadence::Unscheduled,
         out_of_band: None,
         prerequisites: Vec::new(),
+        is_dated: true,
     }
 }

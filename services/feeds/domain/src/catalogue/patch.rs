@@ -247,6 +247,7 @@ fn revision(known: &PatchFacts, now: PatchFacts) -> Vec<PatchEvent> {
         ("cadence", known.cadence == now.cadence),
         ("out_of_band", known.out_of_band == now.out_of_band),
         ("prerequisites", known.prerequisites == now.prerequisites),
+        ("is_dated", known.is_dated == now.is_dated),
     ]
     .into_iter()
     .filter(|(_, same)| !same)
