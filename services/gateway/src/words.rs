@@ -73,7 +73,11 @@ words! {
     FeedKind { OsVendor, PackageProvider, Partner }
     /// How a feed's documents are written.
     #[graphql(remote = "contracts::feeds::FeedFormat")]
-    FeedFormat { DebianDsaList, DebianTracker, MsrcCvrf }
+    FeedFormat {
+        DebianDsaList, DebianTracker, MsrcCvrf, MsrcDeployment, WsusExport, Wesng, DebianRepository, Csaf, Oval,
+        UbuntuUsnDatabase, UbuntuNotices, Osv, RpmRepository, AlpineSecdb, Kev, Epss, Nvd, Cve, DellCatalog,
+        LenovoCatalog, AzureStackUpdates,
+    }
     /// Where an approval stands.
     ApprovalState {
         Pending,

@@ -178,7 +178,10 @@ impl<'a> Shelf<'a> {
                     });
                 }
                 FixTarget::Kb { kb, .. } => applies |= self.installed.contains(kb.as_str()),
-                FixTarget::SourcePackage { .. } => {}
+                // No agent reports packages of such systems yet, nor firmware and drivers: nothing can be said of them.
+                FixTarget::SourcePackage { .. }
+                | FixTarget::BinaryPackage { .. }
+                | FixTarget::OemComponent { .. } => {}
             }
         }
         if !missing.is_empty() {

@@ -1,13 +1,17 @@
-//! Feeds and patches: which facts are news.
+//! Feeds, patches and vulnerabilities: which facts are news.
 
 mod feed;
+mod issue;
 mod patch;
+pub mod patch_rating;
 mod rating;
+pub mod vulnerability;
 
 pub use feed::{
-    FEED_NAME_CHARS_MAX, FEED_SOURCE_CHARS_MAX, Feed, FeedCommand, FeedRefusal, FeedSettings, FeedState,
-    LastSync,
+    EVERY_MINUTES_MAX, EVERY_MINUTES_MIN, FEED_NAME_CHARS_MAX, FEED_SOURCE_CHARS_MAX, Feed, FeedCommand,
+    FeedRefusal, FeedSettings, FeedState, LastSync,
 };
+pub use issue::{Issue, IssueRefusal, Known, examine};
 pub use patch::{Patch, PatchCommand, PatchRefusal, PatchState, replaces};
 pub use rating::Rating;
 

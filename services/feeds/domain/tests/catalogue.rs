@@ -3,14 +3,17 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::feeds::{
-    FeedFormat, FeedKind, FeedRegistered, FeedSyncCompleted, FeedSyncFailed, PatchFacts, PatchPublished,
-    PatchRevised, PatchSuperseded, PatchWithdrawn,
+    FeedChanged, FeedDisabled, FeedEnabled, FeedFormat, FeedKind, FeedRegistered, FeedSchedule,
+    FeedSyncCompleted, FeedSyncFailed, PatchFacts, PatchMarkedOutOfBand, PatchPublished, PatchRevised,
+    PatchSuperseded, PatchWithdrawn,
 };
-use contracts::{Classification, DevicePlatform, FixTarget, NAMESPACE, OsRelease, RebootBehaviour, Severity};
+use contracts::{
+    Cadence, Classification, DevicePlatform, FixTarget, NAMESPACE, OsRelease, OutOfBandReason,
+    RebootBehaviour, Severity,
+};
 use feeds_domain::catalogue::{
     Feed, FeedCommand, FeedRefusal, FeedSettings, Patch, PatchCommand, PatchRefusal, PatchState, replaces,
 };
-use feeds_domain::document::{Context, parse};
 use kernel::{Aggregate, FeedId, PatchId, fold};
 use proptest::prelude::*;
 use scenario::given;
@@ -25,12 +28,14 @@ fn settings() -> FeedSettings {
         kind: FeedKind::OsVendor,
         format: FeedFormat::DebianDsaList,
         source: "debian/list.txt".to_owned(),
+        schedule: None,
+        publisher: None,
     }
 }
 
 fn registered() -> FeedRegistered {
-    let FeedSettings { name, kind, format, source } = settings();
-    FeedRegistered { feed_id: feed_id(), name, kind, format, source }
+    let FeedSettings { name, kind, format, source, schedule, publisher } = settings();
+    FeedRegistered { feed_id: feed_id(), name, kind, format, source, schedule, publisher }
 }
 
 fn day(number: u32) -> DateTime<Utc> {
@@ -45,7 +50,11 @@ fn sync(sha: &str, date: DateTime<Utc>, published: u32) -> FeedSyncCompleted {
         published,
         revised: 0,
         unchanged: 0,
+        documents: 1,
+        withdrawn: 0,
+        vulnerabilities: 0,
         quarantined: Vec::new(),
+        refused: Vec::new(),
     }
 }
 
@@ -60,7 +69,7 @@ fn failure(reason: &str) -> FeedSyncFailed {
 #[test]
 fn a_feed_is_registered_once() {
     given::<Feed>([])
-        .when(FeedCommand::Register { feed_id: feed_id(), settings: settings() })
+        .when(FeedCommand::Register { feed_id: feed_id(), settings: settings(), by_partner: false })
         .then([registered().into()]);
 }
 
@@ -68,13 +77,13 @@ fn a_feed_is_registered_once() {
 fn another_feed_cannot_take_its_id() {
     let other = FeedSettings { name: "Other".to_owned(), ..settings() };
     given::<Feed>([registered().into()])
-        .when(FeedCommand::Register { feed_id: feed_id(), settings: other })
+        .when(FeedCommand::Register { feed_id: feed_id(), settings: other, by_partner: false })
         .then_refused(&FeedRefusal::AlreadyRegistered { name: "Debian security".to_owned() });
 }
 
 #[test]
 fn a_feed_needs_a_name_and_a_source() {
-    let command = |settings| FeedCommand::Register { feed_id: feed_id(), settings };
+    let command = |settings| FeedCommand::Register { feed_id: feed_id(), settings, by_partner: false };
     given::<Feed>([])
         .when(command(FeedSettings { name: "  ".to_owned(), ..settings() }))
         .then_refused(&FeedRefusal::InvalidName);
@@ -88,7 +97,7 @@ fn an_unknown_feed_synchronises_nothing() {
     given::<Feed>([])
         .when(FeedCommand::RecordSync(sync("aa", day(1), 1)))
         .then_refused(&FeedRefusal::Unknown);
-    given::<Feed>([]).when(FeedCommand::Examine { document_date: None }).then_refused(&FeedRefusal::Unknown);
+    given::<Feed>([]).when(FeedCommand::Examine).then_refused(&FeedRefusal::Unknown);
 }
 
 #[test]
@@ -101,19 +110,56 @@ fn a_document_is_recorded_when_it_was_taken_in() {
 }
 
 #[test]
-fn an_older_document_does_not_replace_a_newer_one() {
-    given::<Feed>([registered().into(), sync("bb", day(2), 3).into(), failure("x").into()])
-        .when(FeedCommand::Examine { document_date: Some(day(1)) })
-        .then_refused(&FeedRefusal::DocumentOlder { document_date: day(1), newest: day(2) });
+fn a_feed_that_is_switched_off_is_not_read() {
+    let off = FeedDisabled { feed_id: feed_id(), reason: "it moved".to_owned() };
+    let disable = FeedCommand::Disable { feed_id: feed_id(), reason: "it moved".to_owned() };
+    given::<Feed>([registered().into()]).when(disable).then([off.clone().into()]);
+    given::<Feed>([registered().into(), off.clone().into()])
+        .when(FeedCommand::Examine)
+        .then_refused(&FeedRefusal::Disabled);
+    given::<Feed>([registered().into(), off.into()])
+        .when(FeedCommand::Enable { feed_id: feed_id() })
+        .then([FeedEnabled { feed_id: feed_id() }.into()]);
 }
 
 #[test]
-fn a_reissue_of_the_same_day_and_a_document_without_date_are_welcome() {
-    for document_date in [Some(day(2)), Some(day(3)), None] {
-        given::<Feed>([registered().into(), sync("bb", day(2), 3).into()])
-            .when(FeedCommand::Examine { document_date })
-            .then_nothing();
-    }
+fn a_changed_feed_names_what_changed() {
+    let change = |schedule| FeedCommand::Change {
+        feed_id: feed_id(),
+        name: "Debian security".to_owned(),
+        source: "https://vendor.example/list".to_owned(),
+        schedule,
+        publisher: None,
+    };
+    let fact = FeedChanged {
+        feed_id: feed_id(),
+        name: "Debian security".to_owned(),
+        source: "https://vendor.example/list".to_owned(),
+        schedule: Some(FeedSchedule { every_minutes: 60 }),
+        publisher: None,
+        changed: vec!["source".to_owned(), "schedule".to_owned()],
+    };
+    given::<Feed>([registered().into()])
+        .when(change(Some(FeedSchedule { every_minutes: 60 })))
+        .then([fact.into()]);
+    given::<Feed>([registered().into()])
+        .when(change(Some(FeedSchedule { every_minutes: 1 })))
+        .then_refused(&FeedRefusal::InvalidSchedule { every_minutes: 1 });
+}
+
+#[test]
+fn only_partners_have_partner_feeds() {
+    let register = |kind, by_partner| FeedCommand::Register {
+        feed_id: feed_id(),
+        settings: FeedSettings { kind, ..settings() },
+        by_partner,
+    };
+    given::<Feed>([])
+        .when(register(FeedKind::Partner, false))
+        .then_refused(&FeedRefusal::WrongKind { by_partner: false });
+    given::<Feed>([])
+        .when(register(FeedKind::OsVendor, true))
+        .then_refused(&FeedRefusal::WrongKind { by_partner: true });
 }
 
 #[test]
@@ -150,6 +196,13 @@ fn facts(vendor_id: &str, os_versions: &[&str], released: u32) -> PatchFacts {
         supersedes: Vec::new(),
         reboot: RebootBehaviour::Always,
         url: None,
+        advisories: Vec::new(),
+        version: None,
+        size_bytes: None,
+        cadence: Cadence::Monthly,
+        out_of_band: None,
+        prerequisites: Vec::new(),
+        is_dated: true,
     }
 }
 
@@ -268,6 +321,26 @@ fn a_withdrawn_patch_does_not_come_back_by_itself() {
 }
 
 #[test]
+fn an_undated_patch_keeps_the_day_on_which_it_was_first_seen() {
+    let first = PatchFacts { is_dated: false, ..facts("KB5000002", &["Windows 11"], 2) };
+    let later = PatchFacts { release_date: day(9).date_naive(), ..first.clone() };
+    given::<Patch>([published(first.clone())]).when(publish(later)).then_nothing();
+    let dated = PatchFacts { release_date: day(1).date_naive(), is_dated: true, ..first.clone() };
+    given::<Patch>([published(first)])
+        .when(publish(dated.clone()))
+        .then([revised(dated, &["release_date", "is_dated"])]);
+}
+
+#[test]
+fn what_a_person_knows_of_the_cycle_is_not_lost_to_a_document_that_does_not() {
+    let mark = PatchMarkedOutOfBand { patch_id: kb2().patch_id, reason: OutOfBandReason::KnownIssue };
+    given::<Patch>([published(kb2())])
+        .when(PatchCommand::MarkOutOfBand { reason: OutOfBandReason::KnownIssue })
+        .then([mark.clone().into()]);
+    given::<Patch>([published(kb2()), mark.into()]).when(publish(kb2())).then_nothing();
+}
+
+#[test]
 fn a_patch_replaces_another_only_where_it_reaches_all_of_it() {
     let newer =
         |os: &[&str]| PatchFacts { supersedes: vec!["KB5000002".to_owned()], ..facts("KB5000003", os, 3) };
@@ -290,23 +363,6 @@ fn two_patches_never_replace_each_other() {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn publishing_a_document_again_adds_nothing(order in prop::collection::vec(0..2usize, 1..6)) {
-        let months = [
-            &include_bytes!("documents/msrc-2026-sep.json")[..],
-            &include_bytes!("documents/msrc-2026-oct.json")[..],
-        ];
-        for &first in &order {
-            let document = parse(FeedFormat::MsrcCvrf, months[first], &Context { feed_id: feed_id() }).unwrap();
-            for patch in document.patches {
-                let past = Patch::decide(&PatchState::Unknown, publish(patch.clone())).unwrap();
-                prop_assert_eq!(past.len(), 1);
-                let again = Patch::decide(&fold::<Patch>(&past), publish(patch)).unwrap();
-                prop_assert!(again.is_empty());
-            }
-        }
-    }
 
     #[test]
     fn documents_of_two_feeds_settle(order in prop::collection::vec(any::<bool>(), 2..8)) {

@@ -87,7 +87,9 @@ impl Seen<PatchRow> {
     async fn kb(&self) -> Option<&str> {
         self.row.targets.iter().find_map(|target| match target {
             FixTarget::Kb { kb, .. } => Some(kb.as_str()),
-            FixTarget::SourcePackage { .. } => None,
+            FixTarget::SourcePackage { .. }
+            | FixTarget::BinaryPackage { .. }
+            | FixTarget::OemComponent { .. } => None,
         })
     }
 
@@ -120,7 +122,10 @@ impl FixedPackage {
             FixTarget::SourcePackage { os, source, fixed_version } => {
                 Some(Self { os: os.key(), source: source.clone(), fixed_version: fixed_version.clone() })
             }
-            FixTarget::Kb { .. } => None,
+            FixTarget::BinaryPackage { os, package, fixed_version, .. } => {
+                Some(Self { os: os.key(), source: package.clone(), fixed_version: fixed_version.clone() })
+            }
+            FixTarget::Kb { .. } | FixTarget::OemComponent { .. } => None,
         }
     }
 }

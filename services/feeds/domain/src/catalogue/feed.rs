@@ -1,14 +1,21 @@
-//! A feed: registered once, then a history of documents taken in or refused.
+//! A feed: registered once, changed, switched off and on, and a history of documents taken in or refused.
 
 use super::REASON_CHARS_MAX;
-use chrono::{DateTime, Utc};
-use contracts::feeds::{FeedEvent, FeedFormat, FeedKind, FeedRegistered, FeedSyncCompleted, FeedSyncFailed};
+use contracts::feeds::{
+    FeedChanged, FeedDisabled, FeedEnabled, FeedEvent, FeedFormat, FeedKind, FeedRegistered, FeedSchedule,
+    FeedSyncCompleted, FeedSyncFailed, Publisher,
+};
 use kernel::{Aggregate, FeedId, Refused};
 
 /// Characters of a feed's name.
 pub const FEED_NAME_CHARS_MAX: usize = 200;
 /// Characters of a path or web address.
 pub const FEED_SOURCE_CHARS_MAX: usize = 2_000;
+/// The shortest interval: vendors ask not to be read more often.
+pub const EVERY_MINUTES_MIN: u32 = 5;
+/// The longest interval: a feed that is read less often than once a month is read by hand.
+pub const EVERY_MINUTES_MAX: u32 = 44_640;
+
 /// A source of documents.
 #[derive(Debug)]
 pub struct Feed;
@@ -21,12 +28,12 @@ pub enum FeedState {
     Unknown,
     /// It is registered.
     Registered {
-        /// As it was registered.
+        /// As it was registered or changed last.
         settings: FeedSettings,
+        /// Whether it is read.
+        enabled: bool,
         /// How the last synchronisation ended.
         last_sync: LastSync,
-        /// Date of the newest document ever taken in.
-        newest: Option<DateTime<Utc>>,
     },
 }
 
@@ -41,6 +48,10 @@ pub struct FeedSettings {
     pub format: FeedFormat,
     /// A path or an http(s) URL.
     pub source: String,
+    /// When it is read by itself.
+    pub schedule: Option<FeedSchedule>,
+    /// Who publishes it.
+    pub publisher: Option<Publisher>,
 }
 
 /// How a feed's last synchronisation ended.
@@ -53,6 +64,8 @@ pub enum LastSync {
     Completed {
         /// SHA-256, lowercase hex.
         document_sha256: String,
+        /// Documents that were left out, each with its reason.
+        refused: Vec<String>,
     },
     /// It was refused.
     Failed {
@@ -72,13 +85,37 @@ pub enum FeedCommand {
         feed_id: FeedId,
         /// What it is.
         settings: FeedSettings,
+        /// Whether a partner owns it.
+        by_partner: bool,
     },
-    /// Ask whether a document may be taken in; adds nothing.
-    Examine {
-        /// The publisher's date of the document.
-        document_date: Option<DateTime<Utc>>,
+    /// Change what it is.
+    Change {
+        /// The feed.
+        feed_id: FeedId,
+        /// Display name.
+        name: String,
+        /// A path or an http(s) URL.
+        source: String,
+        /// When it is read by itself.
+        schedule: Option<FeedSchedule>,
+        /// Who publishes it.
+        publisher: Option<Publisher>,
     },
-    /// A document was taken in.
+    /// Read it no more.
+    Disable {
+        /// The feed.
+        feed_id: FeedId,
+        /// Why.
+        reason: String,
+    },
+    /// Read it again.
+    Enable {
+        /// The feed.
+        feed_id: FeedId,
+    },
+    /// Ask whether it may be read; adds nothing.
+    Examine,
+    /// Documents were taken in.
     RecordSync(FeedSyncCompleted),
     /// A document was refused, or none could be had.
     RecordFailure(FeedSyncFailed),
@@ -102,14 +139,28 @@ pub enum FeedRefusal {
     /// A feed needs a source.
     #[error("a feed's source has 1 to {FEED_SOURCE_CHARS_MAX} printable characters")]
     InvalidSource,
-    /// An older issue of a document must not replace a newer one.
-    #[error("the document of {document_date} is older than the one of {newest} that is known")]
-    DocumentOlder {
-        /// Of the document.
-        document_date: DateTime<Utc>,
-        /// Of the newest one known.
-        newest: DateTime<Utc>,
+    /// An interval that is too short or too long.
+    #[error(
+        "a feed is read every {EVERY_MINUTES_MIN} to {EVERY_MINUTES_MAX} minutes, not every {every_minutes}"
+    )]
+    InvalidSchedule {
+        /// What was asked for.
+        every_minutes: u32,
     },
+    /// A publisher needs a name, and a contact that is a web address.
+    #[error(
+        "a publisher has a name of 1 to {FEED_NAME_CHARS_MAX} printable characters and an http(s) address, if any"
+    )]
+    InvalidPublisher,
+    /// Partners publish partners' feeds, and the platform all others.
+    #[error("{}", if *.by_partner { "a partner's feed is of the kind PARTNER" } else { "feeds of the kind PARTNER belong to partners" })]
+    WrongKind {
+        /// Who asked.
+        by_partner: bool,
+    },
+    /// It is switched off.
+    #[error("the feed is disabled")]
+    Disabled,
 }
 
 impl Refused for FeedRefusal {
@@ -119,7 +170,10 @@ impl Refused for FeedRefusal {
             Self::AlreadyRegistered { .. } => "feeds.feed_exists",
             Self::InvalidName => "feeds.feed_name_invalid",
             Self::InvalidSource => "feeds.feed_source_invalid",
-            Self::DocumentOlder { .. } => "feeds.document_older",
+            Self::InvalidSchedule { .. } => "feeds.feed_schedule_invalid",
+            Self::InvalidPublisher => "feeds.feed_publisher_invalid",
+            Self::WrongKind { .. } => "feeds.feed_kind_wrong",
+            Self::Disabled => "feeds.feed_disabled",
         }
     }
 
@@ -141,12 +195,15 @@ impl Aggregate for Feed {
 
     fn decide(state: &FeedState, command: FeedCommand) -> Result<Vec<FeedEvent>, FeedRefusal> {
         match (state, command) {
-            (FeedState::Unknown, FeedCommand::Register { feed_id, settings }) => {
-                let FeedSettings { name, kind, format, source } = checked(&settings)?;
-                Ok(vec![FeedRegistered { feed_id, name, kind, format, source }.into()])
+            (FeedState::Unknown, FeedCommand::Register { feed_id, settings, by_partner }) => {
+                if by_partner != (settings.kind == FeedKind::Partner) {
+                    return Err(FeedRefusal::WrongKind { by_partner });
+                }
+                let FeedSettings { name, kind, format, source, schedule, publisher } = checked(settings)?;
+                Ok(vec![FeedRegistered { feed_id, name, kind, format, source, schedule, publisher }.into()])
             }
             (FeedState::Registered { settings: known, .. }, FeedCommand::Register { settings, .. }) => {
-                if *known == checked(&settings)? {
+                if *known == checked(settings)? {
                     Ok(Vec::new())
                 } else {
                     Err(FeedRefusal::AlreadyRegistered { name: known.name.clone() })
@@ -154,15 +211,40 @@ impl Aggregate for Feed {
             }
             (
                 FeedState::Unknown,
-                FeedCommand::Examine { .. } | FeedCommand::RecordSync(_) | FeedCommand::RecordFailure(_),
+                FeedCommand::Change { .. }
+                | FeedCommand::Disable { .. }
+                | FeedCommand::Enable { .. }
+                | FeedCommand::Examine
+                | FeedCommand::RecordSync(_)
+                | FeedCommand::RecordFailure(_),
             ) => Err(FeedRefusal::Unknown),
-            (FeedState::Registered { newest, .. }, FeedCommand::Examine { document_date }) => {
-                not_older(document_date, *newest).map(|()| Vec::new())
+            (
+                FeedState::Registered { settings: known, .. },
+                FeedCommand::Change { feed_id, name, source, schedule, publisher },
+            ) => {
+                let now = checked(FeedSettings { name, source, schedule, publisher, ..known.clone() })?;
+                Ok(change(feed_id, known, now))
             }
-            (FeedState::Registered { last_sync, newest, .. }, FeedCommand::RecordSync(sync)) => {
-                not_older(sync.document_date, *newest)?;
-                let known = matches!(last_sync, LastSync::Completed { document_sha256 } if *document_sha256 == sync.document_sha256);
-                let changed = sync.published + sync.revised > 0;
+            (FeedState::Registered { enabled: true, .. }, FeedCommand::Disable { feed_id, reason }) => {
+                let reason = reason.chars().take(REASON_CHARS_MAX).collect();
+                Ok(vec![FeedDisabled { feed_id, reason }.into()])
+            }
+            (FeedState::Registered { enabled: false, .. }, FeedCommand::Enable { feed_id }) => {
+                Ok(vec![FeedEnabled { feed_id }.into()])
+            }
+            (FeedState::Registered { enabled: false, .. }, FeedCommand::Examine) => {
+                Err(FeedRefusal::Disabled)
+            }
+            (FeedState::Registered { .. }, FeedCommand::Examine)
+            | (FeedState::Registered { enabled: false, .. }, FeedCommand::Disable { .. })
+            | (FeedState::Registered { enabled: true, .. }, FeedCommand::Enable { .. }) => Ok(Vec::new()),
+            (FeedState::Registered { last_sync, .. }, FeedCommand::RecordSync(sync)) => {
+                let known = matches!(
+                    last_sync,
+                    LastSync::Completed { document_sha256, refused }
+                        if *document_sha256 == sync.document_sha256 && *refused == sync.refused
+                );
+                let changed = sync.published + sync.revised + sync.withdrawn + sync.vulnerabilities > 0;
                 Ok(if known && !changed { Vec::new() } else { vec![sync.into()] })
             }
             (FeedState::Registered { last_sync, .. }, FeedCommand::RecordFailure(failure)) => {
@@ -185,51 +267,91 @@ impl Aggregate for Feed {
                     kind: fact.kind,
                     format: fact.format,
                     source: fact.source.clone(),
+                    schedule: fact.schedule,
+                    publisher: fact.publisher.clone(),
                 },
+                enabled: true,
                 last_sync: LastSync::Never,
-                newest: None,
             },
-            (FeedState::Registered { settings, newest, .. }, FeedEvent::FeedSyncCompleted(fact)) => {
-                FeedState::Registered {
-                    settings,
-                    last_sync: LastSync::Completed { document_sha256: fact.document_sha256.clone() },
-                    newest: newest.max(fact.document_date),
-                }
+            (FeedState::Registered { settings, enabled, last_sync }, FeedEvent::FeedChanged(fact)) => {
+                let settings = FeedSettings {
+                    name: fact.name.clone(),
+                    source: fact.source.clone(),
+                    schedule: fact.schedule,
+                    publisher: fact.publisher.clone(),
+                    ..settings
+                };
+                FeedState::Registered { settings, enabled, last_sync }
             }
-            (FeedState::Registered { settings, newest, .. }, FeedEvent::FeedSyncFailed(fact)) => {
-                FeedState::Registered {
-                    settings,
-                    last_sync: LastSync::Failed { code: fact.code.clone(), reason: fact.reason.clone() },
-                    newest,
-                }
+            (FeedState::Registered { settings, last_sync, .. }, FeedEvent::FeedDisabled(_)) => {
+                FeedState::Registered { settings, enabled: false, last_sync }
             }
-            (FeedState::Unknown, FeedEvent::FeedSyncCompleted(_) | FeedEvent::FeedSyncFailed(_)) => {
-                FeedState::Unknown
+            (FeedState::Registered { settings, last_sync, .. }, FeedEvent::FeedEnabled(_)) => {
+                FeedState::Registered { settings, enabled: true, last_sync }
             }
+            (FeedState::Registered { settings, enabled, .. }, FeedEvent::FeedSyncCompleted(fact)) => {
+                let document_sha256 = fact.document_sha256.clone();
+                let last_sync = LastSync::Completed { document_sha256, refused: fact.refused.clone() };
+                FeedState::Registered { settings, enabled, last_sync }
+            }
+            (FeedState::Registered { settings, enabled, .. }, FeedEvent::FeedSyncFailed(fact)) => {
+                let last_sync = LastSync::Failed { code: fact.code.clone(), reason: fact.reason.clone() };
+                FeedState::Registered { settings, enabled, last_sync }
+            }
+            (
+                FeedState::Unknown,
+                FeedEvent::FeedChanged(_)
+                | FeedEvent::FeedDisabled(_)
+                | FeedEvent::FeedEnabled(_)
+                | FeedEvent::FeedSyncCompleted(_)
+                | FeedEvent::FeedSyncFailed(_),
+            ) => FeedState::Unknown,
         }
     }
 }
 
-fn checked(settings: &FeedSettings) -> Result<FeedSettings, FeedRefusal> {
+fn change(feed_id: FeedId, known: &FeedSettings, now: FeedSettings) -> Vec<FeedEvent> {
+    let changed: Vec<String> = [
+        ("name", known.name == now.name),
+        ("source", known.source == now.source),
+        ("schedule", known.schedule == now.schedule),
+        ("publisher", known.publisher == now.publisher),
+    ]
+    .into_iter()
+    .filter(|(_, same)| !same)
+    .map(|(field, _)| field.to_owned())
+    .collect();
+    if changed.is_empty() {
+        return Vec::new();
+    }
+    let FeedSettings { name, source, schedule, publisher, .. } = now;
+    vec![FeedChanged { feed_id, name, source, schedule, publisher, changed }.into()]
+}
+
+fn checked(settings: FeedSettings) -> Result<FeedSettings, FeedRefusal> {
     let name = settings.name.trim().to_owned();
     let source = settings.source.trim().to_owned();
     let is_text = |text: &str, limit: usize| {
         (1..=limit).contains(&text.chars().count()) && !text.chars().any(char::is_control)
     };
     if !is_text(&name, FEED_NAME_CHARS_MAX) {
-        Err(FeedRefusal::InvalidName)
-    } else if !is_text(&source, FEED_SOURCE_CHARS_MAX) {
-        Err(FeedRefusal::InvalidSource)
-    } else {
-        Ok(FeedSettings { name, source, kind: settings.kind, format: settings.format })
+        return Err(FeedRefusal::InvalidName);
     }
-}
-
-fn not_older(document: Option<DateTime<Utc>>, newest: Option<DateTime<Utc>>) -> Result<(), FeedRefusal> {
-    match (document, newest) {
-        (Some(document_date), Some(newest)) if document_date < newest => {
-            Err(FeedRefusal::DocumentOlder { document_date, newest })
+    if !is_text(&source, FEED_SOURCE_CHARS_MAX) {
+        return Err(FeedRefusal::InvalidSource);
+    }
+    if let Some(FeedSchedule { every_minutes }) = settings.schedule
+        && !(EVERY_MINUTES_MIN..=EVERY_MINUTES_MAX).contains(&every_minutes)
+    {
+        return Err(FeedRefusal::InvalidSchedule { every_minutes });
+    }
+    if let Some(publisher) = &settings.publisher {
+        let is_address = |url: &String| {
+            is_text(url, FEED_SOURCE_CHARS_MAX) && (url.starts_with("https://") || url.starts_with("http://"))
+        };
+        if !is_text(&publisher.name, FEED_NAME_CHARS_MAX) || !publisher.contact_url.iter().all(is_address) {
+            return Err(FeedRefusal::InvalidPublisher);
         }
-        (Some(_) | None, _) => Ok(()),
     }
+    Ok(FeedSettings { name, source, ..settings })
 }

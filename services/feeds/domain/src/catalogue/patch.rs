@@ -9,9 +9,10 @@
 use super::REASON_CHARS_MAX;
 use crate::severity;
 use contracts::feeds::{
-    PatchEvent, PatchFacts, PatchPublished, PatchRevised, PatchSuperseded, PatchWithdrawn,
+    PatchEvent, PatchFacts, PatchMarkedOutOfBand, PatchPublished, PatchRevised, PatchSuperseded,
+    PatchWithdrawn,
 };
-use contracts::{FixTarget, OsRelease, RebootBehaviour, Severity};
+use contracts::{Cadence, FixTarget, OsRelease, OutOfBandReason, RebootBehaviour, Severity};
 use kernel::{Aggregate, PatchId, Refused};
 use std::collections::HashSet;
 
@@ -60,6 +61,11 @@ pub enum PatchCommand {
         by: PatchId,
         /// Its vendor id.
         by_vendor_id: String,
+    },
+    /// Somebody knows that it came outside of the regular cycle.
+    MarkOutOfBand {
+        /// Why it could not wait.
+        reason: OutOfBandReason,
     },
     /// The publisher takes it back.
     Withdraw {
@@ -140,10 +146,23 @@ impl Aggregate for Patch {
                 let reason = reason.chars().take(REASON_CHARS_MAX).collect();
                 Ok(vec![PatchWithdrawn { patch_id: facts.patch_id, reason }.into()])
             }
-            (PatchState::Withdrawn, PatchCommand::Publish { .. }) => Err(PatchRefusal::Withdrawn),
+            (
+                PatchState::Published { facts } | PatchState::Superseded { facts, .. },
+                PatchCommand::MarkOutOfBand { reason },
+            ) => Ok(if facts.out_of_band == Some(reason) {
+                Vec::new()
+            } else {
+                vec![PatchMarkedOutOfBand { patch_id: facts.patch_id, reason }.into()]
+            }),
+            (PatchState::Withdrawn, PatchCommand::Publish { .. } | PatchCommand::MarkOutOfBand { .. }) => {
+                Err(PatchRefusal::Withdrawn)
+            }
             (
                 PatchState::Unknown,
-                PatchCommand::Rate { .. } | PatchCommand::Supersede { .. } | PatchCommand::Withdraw { .. },
+                PatchCommand::Rate { .. }
+                | PatchCommand::Supersede { .. }
+                | PatchCommand::MarkOutOfBand { .. }
+                | PatchCommand::Withdraw { .. },
             ) => Err(PatchRefusal::Unknown),
         }
     }
@@ -163,9 +182,24 @@ impl Aggregate for Patch {
                 PatchState::Published { facts } | PatchState::Superseded { facts, .. },
                 PatchEvent::PatchSuperseded(fact),
             ) => PatchState::Superseded { facts, superseded_by: fact.superseded_by },
-            (state @ (PatchState::Unknown | PatchState::Withdrawn), PatchEvent::PatchSuperseded(_)) => state,
+            (PatchState::Published { facts }, PatchEvent::PatchMarkedOutOfBand(fact)) => {
+                PatchState::Published { facts: marked(facts, fact.reason) }
+            }
+            (PatchState::Superseded { facts, superseded_by }, PatchEvent::PatchMarkedOutOfBand(fact)) => {
+                PatchState::Superseded { facts: marked(facts, fact.reason), superseded_by }
+            }
+            (
+                state @ (PatchState::Unknown | PatchState::Withdrawn),
+                PatchEvent::PatchSuperseded(_) | PatchEvent::PatchMarkedOutOfBand(_),
+            ) => state,
         }
     }
+}
+
+fn marked(mut facts: Box<PatchFacts>, reason: OutOfBandReason) -> Box<PatchFacts> {
+    facts.out_of_band = Some(reason);
+    facts.cadence = Cadence::OutOfBand;
+    facts
 }
 
 /// What is true after a document: a severity once known is not lost to a document that has none, and a patch belongs to
@@ -178,7 +212,21 @@ fn merged(known: &PatchFacts, found: PatchFacts) -> PatchFacts {
         (found.severity, found.vendor_severity.clone())
     };
     if known.feed_id == found.feed_id {
-        return PatchFacts { severity, vendor_severity, ..found };
+        // What the document cannot say stays as it is: the day on which an undated patch was first seen, and what a
+        // person knows about its cycle.
+        let dated = if found.is_dated { &found } else { known };
+        let (release_date, is_dated) = (dated.release_date, dated.is_dated);
+        let cycle = if found.out_of_band.is_none() && known.out_of_band.is_some() { known } else { &found };
+        let (cadence, out_of_band) = (cycle.cadence, cycle.out_of_band);
+        return PatchFacts {
+            severity,
+            vendor_severity,
+            release_date,
+            is_dated,
+            cadence,
+            out_of_band,
+            ..found
+        };
     }
     let mut facts = known.clone();
     if severity > known.severity {
@@ -200,7 +248,10 @@ fn merged(known: &PatchFacts, found: PatchFacts) -> PatchFacts {
     facts
         .targets
         .extend(found.targets.into_iter().filter(|target| !known_targets.contains(&target_key(target))));
-    facts.release_date = facts.release_date.min(found.release_date);
+    if found.is_dated && (!facts.is_dated || found.release_date < facts.release_date) {
+        facts.release_date = found.release_date;
+        facts.is_dated = true;
+    }
     facts
 }
 
