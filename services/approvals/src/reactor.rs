@@ -86,6 +86,8 @@ impl Reactor {
                 facts::keep_withdrawal(tx, fact.patch_id).await?;
                 self.lapse(tx, event, fact.patch_id).await?;
             }
+            // No rule asks for it yet.
+            PatchEvent::PatchMarkedOutOfBand(_) => {}
         }
         Ok(Outcome::Handled)
     }

@@ -14,7 +14,9 @@ pub(crate) fn item(target: &FixTarget) -> String {
         FixTarget::SourcePackage { os, source, .. } => source_item(os, source),
         FixTarget::Kb { kb, .. } => kb_item(kb),
         FixTarget::BinaryPackage { os, package, .. } => format!("{}/binary/{package}", os.key()),
-        FixTarget::OemComponent { os, vendor, component, .. } => format!("{}/oem/{vendor}/{component}", os.key()),
+        FixTarget::OemComponent { os, vendor, component, .. } => {
+            format!("{}/oem/{vendor}/{component}", os.key())
+        }
     }
 }
 

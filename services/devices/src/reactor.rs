@@ -89,6 +89,8 @@ impl Reactor {
             PatchEvent::PatchWithdrawn(fact) => {
                 catalogue::withdraw(tx, fact.patch_id).await?.then_some(fact.patch_id)
             }
+            // When it was published does not change where it applies.
+            PatchEvent::PatchMarkedOutOfBand(_) => return Ok(Outcome::Handled),
         };
         let Some(patch_id) = known else { return Ok(Outcome::RetryAfter(CATALOGUE_DELAY)) };
         let items = catalogue::items(tx, patch_id).await?;

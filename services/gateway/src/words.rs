@@ -28,7 +28,10 @@ words! {
     Severity { Unknown, None, Low, Medium, High, Critical }
     /// Kind of update.
     #[graphql(remote = "contracts::Classification")]
-    Classification { Security, Critical, Feature, Driver, Firmware, Definition, ServicePack, Other }
+    Classification {
+        Security, Critical, Feature, Driver, Firmware, Definition, ServicePack, Configuration, Content, System,
+        Other,
+    }
     /// What the vendor says about restarting.
     #[graphql(remote = "contracts::RebootBehaviour")]
     RebootBehaviour { Never, Maybe, Always, Unknown }

@@ -151,7 +151,11 @@ fn feed(event: &FeedEvent) -> Option<Condition> {
                 format!("A patch feed's document was refused ({}).", fact.code),
             )
         }),
-        FeedEvent::FeedRegistered(_) | FeedEvent::FeedSyncCompleted(_) => None,
+        FeedEvent::FeedRegistered(_)
+        | FeedEvent::FeedChanged(_)
+        | FeedEvent::FeedDisabled(_)
+        | FeedEvent::FeedEnabled(_)
+        | FeedEvent::FeedSyncCompleted(_) => None,
     }
 }
 

@@ -48,7 +48,15 @@ list! {
 
 pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: FeedEvent) -> Result<(), StoreError> {
     match fact {
-        FeedEvent::FeedRegistered(FeedRegistered { feed_id, name, kind, format, source }) => {
+        FeedEvent::FeedRegistered(FeedRegistered {
+            feed_id,
+            name,
+            kind,
+            format,
+            source,
+            schedule: _,
+            publisher: _,
+        }) => {
             sqlx::query(
                 "insert into feed (feed_id, name, kind, format, source, seq)
                  values ($1, $2, $3, $4, $5, $6)",
@@ -70,6 +78,10 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: FeedEvent) -> Result<
             revised,
             unchanged,
             quarantined,
+            documents: _,
+            withdrawn: _,
+            vulnerabilities: _,
+            refused: _,
         }) => {
             sqlx::query(
                 "update feed
@@ -93,6 +105,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: FeedEvent) -> Result<
             .execute(&mut **tx)
             .await?;
         }
+        FeedEvent::FeedChanged(_) | FeedEvent::FeedDisabled(_) | FeedEvent::FeedEnabled(_) => {}
         FeedEvent::FeedSyncFailed(FeedSyncFailed { feed_id, code, reason }) => {
             sqlx::query(
                 "update feed

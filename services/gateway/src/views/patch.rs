@@ -85,6 +85,7 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: PatchEvent) -> Result
                 .execute(&mut **tx)
                 .await?;
         }
+        PatchEvent::PatchMarkedOutOfBand(_) => {}
         PatchEvent::PatchWithdrawn(PatchWithdrawn { patch_id, reason }) => {
             sqlx::query("update patch set state = 'WITHDRAWN', withdrawn_reason = $2 where patch_id = $1")
                 .bind(patch_id.0)

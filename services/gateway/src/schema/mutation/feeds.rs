@@ -77,7 +77,7 @@ impl FeedsMutations {
     ) -> Result<RegisterFeedPayload> {
         let RegisterFeedInput { idempotency_key, name, kind, format, source } = input;
         let (kind, format) = (kind.into(), format.into());
-        let register = feeds::RegisterFeed { name, kind, format, source };
+        let register = feeds::RegisterFeed { name, kind, format, source, schedule: None, publisher: None };
         Ok(carry_out(ctx, &idempotency_key, |_| Some(register)).await?.into())
     }
 
