@@ -5,6 +5,7 @@ use crate::figures::Figures;
 use crate::head::Head;
 use crate::input::{Input, Packing};
 use crate::{DocumentError, Format, formats};
+use chrono::NaiveDate;
 use kernel::FeedId;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
@@ -13,6 +14,8 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 pub struct Options {
     /// The feed that the document came through.
     pub feed_id: FeedId,
+    /// Day on which it arrived: that of publication where the document does not say any.
+    pub received_on: NaiveDate,
     /// Whether figures are counted.
     pub figures: bool,
 }
@@ -42,6 +45,8 @@ impl Document {
 pub(crate) struct Reading {
     /// The feed that the document came through.
     pub(crate) feed_id: FeedId,
+    /// Day on which the document arrived; a patch dated by it has `is_dated: false`.
+    pub(crate) received_on: NaiveDate,
     pub(crate) contents: Contents,
     pub(crate) figures: Figures,
 }
@@ -65,6 +70,7 @@ pub fn read(mut source: impl Read + Seek, options: Options) -> Result<Document, 
     drop(head);
     let mut reading = Reading {
         feed_id: options.feed_id,
+        received_on: options.received_on,
         contents: Contents::default(),
         figures: Figures::new(options.figures),
     };
