@@ -5,7 +5,7 @@
 
 use crate::DocumentError;
 use crate::input::{Input, Progress};
-use crate::limits::{NESTING_MAX, RECORD_NODES_MAX};
+use crate::limits::{NESTING_MAX, RECORD_ATTRIBUTES_MAX, RECORD_NODES_MAX};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
@@ -123,6 +123,7 @@ impl<'a> Xml<'a> {
         self.progress.mark();
         let mut open = vec![Tree { element, ..Tree::default() }];
         let mut nodes = 0;
+        let mut attributes = 0;
         loop {
             let node = self.read()?.ok_or_else(|| DocumentError::truncated("an element has no end"))?;
             nodes += 1;
@@ -130,7 +131,13 @@ impl<'a> Xml<'a> {
                 return Err(DocumentError::TooManyRecords { limit: RECORD_NODES_MAX });
             }
             match node {
-                Node::Open(element) => open.push(Tree { element, ..Tree::default() }),
+                Node::Open(element) => {
+                    attributes += element.attributes.len();
+                    if attributes > RECORD_ATTRIBUTES_MAX {
+                        return Err(DocumentError::TooManyRecords { limit: RECORD_ATTRIBUTES_MAX });
+                    }
+                    open.push(Tree { element, ..Tree::default() });
+                }
                 Node::Text(text) => {
                     if let Some(innermost) = open.last_mut() {
                         innermost.text.push_str(&text);
