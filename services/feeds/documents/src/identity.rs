@@ -2,7 +2,7 @@
 
 mod linux;
 
-pub use linux::{without_zero_epoch, named, of_dist_tag};
+pub use linux::{named, of_dist_tag, without_zero_epoch};
 
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
