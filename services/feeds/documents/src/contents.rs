@@ -90,6 +90,17 @@ impl Contents {
         Ok(())
     }
 
+    /// Puts what is better known now in the place of a patch.
+    pub(crate) fn replace(&mut self, at: usize, facts: PatchFacts) -> Result<(), DocumentError> {
+        if let Some(before) = self.patches.get_mut(at) {
+            self.patches_bytes = self.patches_bytes.saturating_sub(bytes_of(before));
+            let bytes = bytes_of(&facts);
+            *before = facts;
+            self.hold(bytes)?;
+        }
+        Ok(())
+    }
+
     /// Accounts for memory that patches take, before they do.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), DocumentError> {
         self.patches_bytes = self.patches_bytes.saturating_add(bytes);
