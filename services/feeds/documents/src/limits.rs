@@ -24,8 +24,8 @@ pub const PATCHES_MAX: usize = 100_000;
 pub const PATCH_CVES_MAX: usize = 5_000;
 /// Products or packages of one patch.
 pub const PATCH_TARGETS_MAX: usize = 5_000;
-/// Memory of all patches of a document: the largest real ones, whole histories of a distribution, need some 80 MiB.
-pub const PATCHES_BYTES_MAX: usize = 144 << 20;
+/// Memory of all patches of a document: the largest real ones, whole histories of a distribution, need some 100 MiB.
+pub const PATCHES_BYTES_MAX: usize = 160 << 20;
 /// Characters of an id, version or product name.
 pub const TEXT_CHARS_MAX: usize = 500;
 /// Elements inside elements: real documents need some twenty.

@@ -190,10 +190,10 @@ impl<'a> Xml<'a> {
                     self.depth -= 1;
                     Node::Close
                 }
-                Event::Text(text) if self.depth > 0 => Node::Text(text.xml10_content().into_owned()),
+                Event::Text(text) if self.depth > 0 => Node::Text(legal(text.xml10_content().into_owned())?),
                 Event::Text(text) if text.trim().is_empty() => continue,
                 Event::Text(_) => return Err(DocumentError::malformed("it has text outside of its root")),
-                Event::CData(text) => Node::Text(text.xml10_content().into_owned()),
+                Event::CData(text) => Node::Text(legal(text.xml10_content().into_owned())?),
                 Event::GeneralRef(reference) => {
                     let resolved = match reference.resolve_char_ref() {
                         Ok(Some(character)) => Some(character),
@@ -248,9 +248,35 @@ fn element(start: &BytesStart<'_>) -> Result<Element, DocumentError> {
                 "an element has more than {ATTRIBUTES_MAX} attributes"
             )));
         }
-        attributes.push((attribute.key.local_name().as_ref().to_owned(), value.into_owned()));
+        // The reader takes anything between quotation marks, and so it takes markup that lost one of them.
+        if attribute.value.contains('<') {
+            return Err(DocumentError::malformed(format!("a value holds markup: {value:?}")));
+        }
+        check_name(attribute.key.as_ref())?;
+        attributes.push((attribute.key.local_name().as_ref().to_owned(), legal(value.into_owned())?));
     }
+    check_name(start.name().as_ref())?;
     Ok(Element { name: start.local_name().as_ref().to_owned(), attributes })
+}
+
+/// The reader takes anything up to a blank for a name.
+fn check_name(name: &str) -> Result<(), DocumentError> {
+    let may_begin = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
+    let may_follow = |c: char| may_begin(c) || c.is_ascii_digit() || c == '-' || c == '.';
+    let is_name = |part: &str| part.starts_with(may_begin) && part.chars().all(may_follow);
+    if name.split(':').all(is_name) {
+        Ok(())
+    } else {
+        Err(DocumentError::malformed(format!("{name:?} is not a name")))
+    }
+}
+
+/// A text as it is, if it has no characters that XML does not have.
+fn legal(text: String) -> Result<String, DocumentError> {
+    match text.bytes().find(|&byte| byte < b' ' && !b"\t\n\r".contains(&byte)) {
+        None => Ok(text),
+        Some(byte) => Err(DocumentError::malformed(format!("it holds the character U+{byte:04X}"))),
+    }
 }
 
 fn predefined(name: &str) -> Option<char> {
