@@ -151,11 +151,13 @@ fn target_bytes(target: &FixTarget) -> usize {
         FixTarget::SourcePackage { source, fixed_version, .. } => {
             text_bytes(source) + text_bytes(fixed_version)
         }
-        FixTarget::Kb { kb, fixed_build, .. } => text_bytes(kb) + fixed_build.as_ref().map_or(0, text_bytes),
+        FixTarget::Kb { kb, fixed_build, .. } => {
+            text_bytes(kb) + fixed_build.as_deref().map_or(0, text_bytes)
+        }
         FixTarget::BinaryPackage { package, fixed_version, architectures, module, .. } => {
             let architectures: usize =
                 architectures.iter().map(|text| size_of::<String>() + text_bytes(text)).sum();
-            let module = module.as_ref().map_or(0, text_bytes);
+            let module = module.as_deref().map_or(0, text_bytes);
             text_bytes(package) + text_bytes(fixed_version) + architectures + module
         }
         FixTarget::OemComponent { vendor, component, fixed_version, .. } => {
@@ -166,6 +168,33 @@ fn target_bytes(target: &FixTarget) -> usize {
 }
 
 /// A text's own memory, which comes in pieces of 16 bytes.
-fn text_bytes(text: &String) -> usize {
+fn text_bytes(text: &str) -> usize {
     text.len().next_multiple_of(16) + 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Contents, bytes_of};
+    use crate::identity::{Vendor, blank, os, patch_id};
+    use crate::limits::PATCHES_BYTES_MAX;
+    use contracts::{DevicePlatform, FixTarget};
+    use kernel::FeedId;
+
+    #[test]
+    fn patches_take_no_more_memory_than_there_is_for_them() {
+        let debian = os("debian", "12");
+        let feed_id = FeedId::derived(contracts::NAMESPACE, "test");
+        let id = patch_id(Vendor::Debian, "DSA-1", &debian);
+        let mut facts = blank(feed_id, id, "DSA-1", DevicePlatform::Linux, chrono::NaiveDate::MIN);
+        let source = "x".repeat(1_000);
+        facts.targets =
+            vec![FixTarget::SourcePackage { os: debian, source, fixed_version: String::new() }; 100];
+        assert!(bytes_of(&facts) > 100_000);
+        let mut contents = Contents::default();
+        let room_for = PATCHES_BYTES_MAX / bytes_of(&facts);
+        contents.hold((room_for - 1) * bytes_of(&facts)).unwrap();
+        contents.patch(facts.clone()).unwrap();
+        contents.replace(0, facts.clone()).unwrap();
+        assert!(contents.patch(facts).is_err());
+    }
 }

@@ -101,11 +101,11 @@ mod tests {
             packages.add(package, None, architecture, version);
         }
         let os = OsRelease { id: "rocky".to_owned(), version: "9".to_owned() };
-        let shown = |target: &FixTarget| match target {
-            FixTarget::BinaryPackage { package, fixed_version, architectures, .. } => {
-                format!("{package} {fixed_version} {}", architectures.join(","))
-            }
-            other => panic!("{other:?}"),
+        let shown = |target: &FixTarget| {
+            let FixTarget::BinaryPackage { package, fixed_version, architectures, .. } = target else {
+                panic!("{target:?}")
+            };
+            format!("{package} {fixed_version} {}", architectures.join(","))
         };
         packages.into_targets(&os).iter().map(shown).collect()
     }

@@ -1,5 +1,5 @@
 //! An RPM repository's advisories (`updateinfo.xml`), in the dialects of Fedora, Red Hat and its rebuilds, Amazon, SUSE
-//! and CentOS' volunteers.
+//! and the volunteers of `CentOS`.
 //!
 //! ```text
 //! <update type="security" version="2" status="final"> <id>RLSA-2022:7513</id> …

@@ -6,6 +6,7 @@ use crate::text::is_plain;
 use crate::xml::Tree;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 /// An id such as `oval:com.redhat.rhsa:tst:20190966001` in eight bytes: a document has up to a million of them.
@@ -166,8 +167,8 @@ impl Checks {
             return Ok(*at);
         }
         contents.hold(TEXT_BYTES + text.len())?;
-        let at = TextAt::try_from(self.texts.len())
-            .map_err(|_| DocumentError::TooManyRecords { limit: TextAt::MAX as usize })?;
+        // Far more than there is memory for.
+        let at = TextAt::try_from(self.texts.len()).unwrap_or(TextAt::MAX);
         let text: Rc<str> = text.into();
         self.texts.push(Rc::clone(&text));
         self.texts_at.insert(text, at);
@@ -184,9 +185,9 @@ fn want<T: Default>(
     key: Key,
     contents: &mut Contents,
 ) -> Result<(), DocumentError> {
-    if !map.contains_key(&key) {
+    if let Entry::Vacant(entry) = map.entry(key) {
         contents.hold(ENTRY_BYTES)?;
-        map.insert(key, T::default());
+        entry.insert(T::default());
     }
     Ok(())
 }

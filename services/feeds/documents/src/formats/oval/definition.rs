@@ -90,7 +90,21 @@ impl<'a> Definition<'a> {
                     _ => None,
                 }
             }
-            _ => None,
+            Vendor::Microsoft
+            | Vendor::Debian
+            | Vendor::Ubuntu
+            | Vendor::RedHat
+            | Vendor::CentOs
+            | Vendor::AlmaLinux
+            | Vendor::Rocky
+            | Vendor::Oracle
+            | Vendor::Amazon
+            | Vendor::Fedora
+            | Vendor::Alpine
+            | Vendor::Wolfi
+            | Vendor::Dell
+            | Vendor::Lenovo
+            | Vendor::AzureStack => None,
         }
     }
 

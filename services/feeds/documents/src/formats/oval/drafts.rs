@@ -133,7 +133,7 @@ impl Drafts {
             vendor,
             id: id.to_owned(),
             title: clipped(&title),
-            url: definition.url(id).map(str::to_owned),
+            url: definition.url(id).map_or_else(|| url(vendor, id), |url| Some(url.to_owned())),
             issued,
             severity: Severity::Unknown,
             vendor_severity: String::new(),
@@ -278,6 +278,11 @@ impl Draft {
             )
         }
     }
+}
+
+/// Debian refers to no page of an advisory; its tracker has one for each.
+fn url(vendor: Vendor, id: &str) -> Option<String> {
+    (vendor == Vendor::Debian).then(|| format!("https://security-tracker.debian.org/tracker/{id}"))
 }
 
 /// Red Hat, its rebuilds and SUSE tell the kind of an advisory in its id: `RHBA-2024:1234`, `SUSE-RU-2024:1234-1`.

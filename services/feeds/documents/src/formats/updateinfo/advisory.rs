@@ -140,7 +140,7 @@ impl<'a> Advisory<'a> {
         Ok(releases)
     }
 
-    /// CVEs that it is marked with; where there are none, those that its texts name: Fedora, CentOS' volunteers and
+    /// CVEs that it is marked with; where there are none, those that its texts name: Fedora, `CentOS`' volunteers and
     /// old SUSE mark none.
     fn cves(&self) -> BTreeSet<&'a str> {
         let marked = |reference: &&'a Tree| {
