@@ -1,9 +1,10 @@
 //! What was found in a document, in the words of the catalogue.
 
 use crate::DocumentError;
-use crate::limits::{PATCHES_MAX, QUARANTINED_MAX};
+use crate::limits::{PATCHES_BYTES_MAX, PATCHES_MAX, QUARANTINED_MAX};
 use crate::text::clipped;
 use chrono::{DateTime, Utc};
+use contracts::FixTarget;
 use contracts::feeds::{Cvss, Epss, KevEntry, PatchFacts, SsvcInputs};
 pub use feeds_domain::catalogue::Rating;
 
@@ -32,6 +33,7 @@ pub struct Contents {
     /// Records left out, each with its reason; at most [`QUARANTINED_MAX`] and a line that counts the rest.
     pub quarantined: Vec<String>,
     more_quarantined: usize,
+    patches_bytes: usize,
 }
 
 /// What one source says of one vulnerability.
@@ -83,7 +85,28 @@ impl Contents {
         if self.patches.len() >= PATCHES_MAX {
             return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
         }
+        self.hold(bytes_of(&facts))?;
         self.patches.push(facts);
+        Ok(())
+    }
+
+    /// Puts what is better known now in the place of a patch.
+    pub(crate) fn replace(&mut self, at: usize, facts: PatchFacts) -> Result<(), DocumentError> {
+        if let Some(before) = self.patches.get_mut(at) {
+            self.patches_bytes = self.patches_bytes.saturating_sub(bytes_of(before));
+            let bytes = bytes_of(&facts);
+            *before = facts;
+            self.hold(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Accounts for memory that patches take, before they do.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), DocumentError> {
+        self.patches_bytes = self.patches_bytes.saturating_add(bytes);
+        if self.patches_bytes > PATCHES_BYTES_MAX {
+            return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
+        }
         Ok(())
     }
 
@@ -110,5 +133,68 @@ impl Contents {
         if self.more_quarantined > 0 && self.quarantined.len() == QUARANTINED_MAX {
             self.quarantined.push(format!("and {} more", self.more_quarantined));
         }
+    }
+}
+
+/// Memory that a patch takes, as near as it matters: every text is a piece of memory of its own.
+fn bytes_of(facts: &PatchFacts) -> usize {
+    let texts = [&facts.cves, &facts.supersedes, &facts.advisories, &facts.prerequisites, &facts.os_versions];
+    let texts: usize = texts.into_iter().flatten().map(|text| size_of::<String>() + text_bytes(text)).sum();
+    let own =
+        text_bytes(&facts.name) + text_bytes(&facts.vendor_patch_id) + text_bytes(&facts.vendor_severity);
+    size_of::<PatchFacts>() + own + texts + facts.targets.iter().map(target_bytes).sum::<usize>()
+}
+
+fn target_bytes(target: &FixTarget) -> usize {
+    let os = target.os();
+    let texts = match target {
+        FixTarget::SourcePackage { source, fixed_version, .. } => {
+            text_bytes(source) + text_bytes(fixed_version)
+        }
+        FixTarget::Kb { kb, fixed_build, .. } => {
+            text_bytes(kb) + fixed_build.as_deref().map_or(0, text_bytes)
+        }
+        FixTarget::BinaryPackage { package, fixed_version, architectures, module, .. } => {
+            let architectures: usize =
+                architectures.iter().map(|text| size_of::<String>() + text_bytes(text)).sum();
+            let module = module.as_deref().map_or(0, text_bytes);
+            text_bytes(package) + text_bytes(fixed_version) + architectures + module
+        }
+        FixTarget::OemComponent { vendor, component, fixed_version, .. } => {
+            text_bytes(vendor) + text_bytes(component) + text_bytes(fixed_version)
+        }
+    };
+    size_of::<FixTarget>() + text_bytes(&os.id) + text_bytes(&os.version) + texts
+}
+
+/// A text's own memory, which comes in pieces of 16 bytes.
+fn text_bytes(text: &str) -> usize {
+    text.len().next_multiple_of(16) + 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Contents, bytes_of};
+    use crate::identity::{Vendor, blank, os, patch_id};
+    use crate::limits::PATCHES_BYTES_MAX;
+    use contracts::{DevicePlatform, FixTarget};
+    use kernel::FeedId;
+
+    #[test]
+    fn patches_take_no_more_memory_than_there_is_for_them() {
+        let debian = os("debian", "12");
+        let feed_id = FeedId::derived(contracts::NAMESPACE, "test");
+        let id = patch_id(Vendor::Debian, "DSA-1", &debian);
+        let mut facts = blank(feed_id, id, "DSA-1", DevicePlatform::Linux, chrono::NaiveDate::MIN);
+        let source = "x".repeat(1_000);
+        facts.targets =
+            vec![FixTarget::SourcePackage { os: debian, source, fixed_version: String::new() }; 100];
+        assert!(bytes_of(&facts) > 100_000);
+        let mut contents = Contents::default();
+        let room_for = PATCHES_BYTES_MAX / bytes_of(&facts);
+        contents.hold((room_for - 1) * bytes_of(&facts)).unwrap();
+        contents.patch(facts.clone()).unwrap();
+        contents.replace(0, facts.clone()).unwrap();
+        assert!(contents.patch(facts).is_err());
     }
 }

@@ -18,6 +18,7 @@ mod input;
 mod json;
 pub mod limits;
 pub mod openpgp;
+mod packages;
 mod reading;
 pub mod text;
 pub mod update_package;

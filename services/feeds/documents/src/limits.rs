@@ -14,6 +14,8 @@ pub const HEAD_BYTES: usize = 1 << 20;
 pub const RECORD_BYTES_MAX: u64 = 16 << 20;
 /// Elements of one XML record: a kernel update with debug packages for all architectures has some 20,000.
 pub const RECORD_NODES_MAX: usize = 200_000;
+/// Attributes of one XML record: some ten for each package of a kernel update.
+pub const RECORD_ATTRIBUTES_MAX: usize = 500_000;
 /// Records of a document: the database of Windows fixes has some 700,000 rows.
 pub const RECORDS_MAX: usize = 2_000_000;
 /// Patches of a document: Debian's whole history has some 20,000.
@@ -22,6 +24,8 @@ pub const PATCHES_MAX: usize = 100_000;
 pub const PATCH_CVES_MAX: usize = 5_000;
 /// Products or packages of one patch.
 pub const PATCH_TARGETS_MAX: usize = 5_000;
+/// Memory of all patches of a document: the largest real ones, whole histories of a distribution, need some 100 MiB.
+pub const PATCHES_BYTES_MAX: usize = 160 << 20;
 /// Characters of an id, version or product name.
 pub const TEXT_CHARS_MAX: usize = 500;
 /// Elements inside elements: real documents need some twenty.
