@@ -1,5 +1,7 @@
 //! Who publishes a patch, what release it is for, and the one id under which every document finds it again.
 
+pub mod cpe;
+
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
 use contracts::{Cadence, Classification, DevicePlatform, NAMESPACE, OsRelease, RebootBehaviour, Severity};
@@ -109,7 +111,14 @@ pub fn readable(os: &OsRelease) -> String {
         "amzn" => "Amazon Linux",
         "fedora" => "Fedora",
         "sles" => "SUSE Linux Enterprise Server",
+        "sles_sap" => "SUSE Linux Enterprise Server for SAP Applications",
+        "sled" => "SUSE Linux Enterprise Desktop",
+        "sle_hpc" => "SUSE Linux Enterprise High Performance Computing",
+        "sle-micro" => "SUSE Linux Enterprise Micro",
+        "sl-micro" => "SUSE Linux Micro",
+        "opensuse" => "openSUSE",
         "opensuse-leap" => "openSUSE Leap",
+        "opensuse-tumbleweed" => "openSUSE Tumbleweed",
         "alpine" => "Alpine Linux",
         "wolfi" => "Wolfi",
         "azurelinux" => "Azure Linux",
