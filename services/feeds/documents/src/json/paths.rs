@@ -4,7 +4,7 @@ use super::{Skipped, Walk, whole_document};
 use crate::DocumentError;
 use crate::input::Input;
 use crate::limits::NESTING_MAX;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::fmt;
 
