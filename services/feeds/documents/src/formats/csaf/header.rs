@@ -3,10 +3,14 @@
 use crate::DocumentError;
 use crate::dates;
 use crate::identity::Vendor;
+use crate::json;
 use crate::text::is_plain;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+/// References and notes: an advisory for a kernel refers to some thousands of bugs.
+const PARTS_MAX: usize = 50_000;
 
 /// The member `document`.
 #[derive(Deserialize)]
@@ -19,10 +23,10 @@ pub(super) struct Header {
     pub(super) tracking: Tracking,
     #[serde(default)]
     pub(super) aggregate_severity: Option<AggregateSeverity>,
-    #[serde(default)]
-    references: Option<Vec<Reference>>,
-    #[serde(default)]
-    notes: Option<Vec<Note>>,
+    #[serde(default, deserialize_with = "json::list::<_, _, PARTS_MAX>")]
+    references: Vec<Reference>,
+    #[serde(default, deserialize_with = "json::list::<_, _, PARTS_MAX>")]
+    notes: Vec<Note>,
 }
 
 #[derive(Deserialize)]
@@ -124,11 +128,10 @@ impl Header {
 
     /// Why it was withdrawn, in the publisher's words.
     pub(super) fn withdrawal_reason(&self) -> Option<&str> {
-        let notes = self.notes.as_deref().unwrap_or_default();
         let is_reason = |note: &&Note| {
             note.title.as_deref().is_some_and(|title| title.to_ascii_lowercase().contains("withdraw"))
         };
-        notes.iter().find(is_reason)?.text.as_deref().map(str::trim).filter(|text| !text.is_empty())
+        self.notes.iter().find(is_reason)?.text.as_deref().map(str::trim).filter(|text| !text.is_empty())
     }
 
     /// The publisher's short name: `redhat` of `https://www.redhat.com`, or words of its full name.
@@ -147,8 +150,8 @@ impl Header {
 
     /// Where a person reads it.
     pub(super) fn url(&self) -> Option<&str> {
-        let references = self.references.as_deref().unwrap_or_default();
-        let own = references
+        let own = self
+            .references
             .iter()
             .filter(|reference| reference.category.as_deref() == Some("self"))
             .filter_map(|reference| reference.url.as_deref().map(str::trim))

@@ -15,6 +15,9 @@ use feeds_domain::severity;
 use kernel::FeedId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+/// Packages of all releases together: an advisory for a kernel has some 3,000 in each of its releases.
+const PACKAGES_MAX: usize = 100_000;
+
 /// What an advisory fixes in one release.
 #[derive(Default)]
 struct Release<'a> {
@@ -37,12 +40,14 @@ pub(super) fn patches(
     let mut releases: BTreeMap<OsRelease, Release<'_>> = BTreeMap::new();
     // The release of each product; vulnerabilities of an advisory are mostly fixed in the same ones.
     let mut seen: HashMap<Number, Option<OsRelease>> = HashMap::new();
-    let mut left_out = LeftOut::default();
+    let mut placing = Placing::default();
     for vulnerability in vulnerabilities {
         for number in fixed(vendor, vulnerability) {
-            let os = seen
-                .entry(*number)
-                .or_insert_with(|| placed(products, *number, &mut releases, &mut left_out));
+            let os =
+                seen.entry(*number).or_insert_with(|| placed(products, *number, &mut releases, &mut placing));
+            if placing.taken > PACKAGES_MAX {
+                return Err(DocumentError::TooManyRecords { limit: PACKAGES_MAX });
+            }
             if let (Some(os), Some(cve)) = (os, &vulnerability.cve) {
                 if let Some(release) = releases.get_mut(os) {
                     release.cves.insert(cve);
@@ -50,7 +55,7 @@ pub(super) fn patches(
             }
         }
     }
-    left_out.report(id, reading);
+    placing.report(id, reading);
     let (severity, vendor_severity) = severity(header, vulnerabilities);
     for (os, release) in releases {
         if release.packages.len() > PATCH_TARGETS_MAX || release.cves.len() > PATCH_CVES_MAX {
@@ -84,13 +89,14 @@ fn placed(
     products: &Products,
     number: Number,
     releases: &mut BTreeMap<OsRelease, Release<'_>>,
-    left_out: &mut LeftOut,
+    placing: &mut Placing,
 ) -> Option<OsRelease> {
     match products.place(number) {
         Place::Package(os, package) => {
             if package.is_source() {
                 return None;
             }
+            placing.taken += 1;
             let release = releases.entry(os.clone()).or_default();
             let key = (package.name, package.version, package.module);
             let architectures = release.packages.entry(key).or_default();
@@ -99,31 +105,32 @@ fn placed(
             Some(os)
         }
         Place::NoPackage => {
-            left_out.without_package += 1;
+            placing.without_package += 1;
             None
         }
         Place::NoRelease(name) => {
-            *left_out.platforms.entry(clipped(&name)).or_default() += 1;
+            *placing.platforms.entry(clipped(&name)).or_default() += 1;
             None
         }
         Place::Unknown => {
-            left_out.unknown.get_or_insert_with(|| clipped(products.id(number)));
-            left_out.unknown_count += 1;
+            placing.unknown.get_or_insert_with(|| clipped(products.id(number)));
+            placing.unknown_count += 1;
             None
         }
     }
 }
 
-/// Fixed products that no patch is made of.
+/// How many fixed products are packages, and which are not.
 #[derive(Default)]
-struct LeftOut {
+struct Placing {
+    taken: usize,
     without_package: usize,
     platforms: BTreeMap<String, usize>,
     unknown: Option<String>,
     unknown_count: usize,
 }
 
-impl LeftOut {
+impl Placing {
     fn report(self, id: &str, reading: &mut Reading) {
         let contents = &mut reading.contents;
         if self.without_package > 0 {

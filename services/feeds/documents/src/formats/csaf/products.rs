@@ -3,6 +3,7 @@
 use super::package::{self, Package};
 use crate::DocumentError;
 use crate::identity::cpe;
+use crate::json;
 use contracts::OsRelease;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -10,9 +11,11 @@ use std::rc::Rc;
 
 /// Bytes that are kept of a document while it is read: an advisory for a kernel has some 10,000 products of 400 bytes,
 /// and some 500 vulnerabilities that each name half of them by number.
-const KEPT_BYTES_MAX: usize = 48 << 20;
-/// What a kept text costs beside its characters.
-const OVERHEAD_BYTES: usize = 64;
+const KEPT_BYTES_MAX: usize = 128 << 20;
+/// What a kept text costs beside its characters, and what is made of it in the end.
+const OVERHEAD_BYTES: usize = 128;
+/// Package URLs of one product.
+const PURLS_MAX: usize = 1_000;
 /// A package is a component of a module, which is a component of a repository.
 const COMPONENTS_MAX: usize = 4;
 
@@ -58,8 +61,8 @@ struct Helper {
     cpe: Option<String>,
     purl: Option<String>,
     /// CSAF 2.1 has several.
-    #[serde(default)]
-    purls: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "json::list::<_, _, PURLS_MAX>")]
+    purls: Vec<String>,
 }
 
 /// A product that is made of two.
@@ -88,7 +91,7 @@ impl Products {
         if let Some(number) = self.numbers.get(id) {
             return Ok(*number);
         }
-        self.keep(2 * OVERHEAD_BYTES + id.len())?;
+        self.keep(OVERHEAD_BYTES + id.len())?;
         let limit = DocumentError::TooManyRecords { limit: Number::MAX as usize };
         let number = Number::try_from(self.known.len()).map_err(|_| limit)?;
         let id: Rc<str> = id.into();
@@ -113,7 +116,7 @@ impl Products {
     pub(super) fn keep(&mut self, bytes: usize) -> Result<(), DocumentError> {
         self.kept_bytes = self.kept_bytes.saturating_add(bytes);
         if self.kept_bytes > KEPT_BYTES_MAX {
-            return Err(DocumentError::TooLarge { limit: KEPT_BYTES_MAX as u64 });
+            return Err(DocumentError::RecordTooLarge { limit: KEPT_BYTES_MAX as u64 });
         }
         Ok(())
     }
@@ -124,9 +127,8 @@ impl Products {
         let helper = product.helper.unwrap_or_default();
         let name = product.name.unwrap_or_default();
         let cpe = helper.cpe.unwrap_or_default();
-        let purl =
-            helper.purl.or_else(|| helper.purls.and_then(|all| all.into_iter().next())).unwrap_or_default();
-        self.keep(name.len() + cpe.len() + purl.len())?;
+        let purl = helper.purl.or_else(|| helper.purls.into_iter().next()).unwrap_or_default();
+        self.keep(OVERHEAD_BYTES + name.len() + cpe.len() + purl.len())?;
         if let Some(known) = self.known.get_mut(number as usize) {
             known.described = true;
             known.name = name.into();
