@@ -171,19 +171,18 @@ impl Csaf<'_> {
             }
             return Ok(());
         }
-        let restart;
         let word = if path == "remediations[].restart_required" {
             json::item::<Restart>(value).map(|Restart { category }| category)
         } else {
             json::item::<String>(value)
         };
-        match word {
-            Ok(word) => restart = word,
+        let word = match word {
+            Ok(word) => word,
             Err(reason) => {
                 self.open.refuse(format!("{path}: {reason}"));
                 return Ok(());
             }
-        }
+        };
         let open = &mut self.open;
         let place = match path {
             "cve" => open.cve.insert(String::new()),
@@ -195,12 +194,12 @@ impl Csaf<'_> {
             "threats[].details" => &mut open.threat.details,
             "remediations[].product_ids[]" => {
                 self.products.keep(size_of::<Number>())?;
-                open.remediation.products.push(self.products.number(&restart)?);
+                open.remediation.products.push(self.products.number(&word)?);
                 return Ok(());
             }
             _ => return Ok(()),
         };
-        *place = restart;
+        *place = word;
         Ok(())
     }
 
@@ -283,15 +282,11 @@ impl Csaf<'_> {
         contents.document_date = header.last_released().or_else(|| header.first_released());
         let source = header.source();
         contents.vulnerabilities = merged(std::mem::take(&mut contents.vulnerabilities), &source);
-        if header.is_withdrawn() {
-            if let Some(vendor) = Vendor::of_advisory(id) {
-                let reason = header.withdrawal_reason().unwrap_or("its publisher withdrew it");
-                contents.withdrawn.push(Withdrawal {
-                    vendor,
-                    vendor_patch_id: id.to_owned(),
-                    reason: clipped(reason),
-                });
-            }
+        if header.is_withdrawn()
+            && let Some(vendor) = Vendor::of_advisory(id)
+        {
+            let reason = clipped(header.withdrawal_reason().unwrap_or("its publisher withdrew it"));
+            contents.withdrawn.push(Withdrawal { vendor, vendor_patch_id: id.to_owned(), reason });
         }
         if self.closed.is_empty() {
             return Ok(());

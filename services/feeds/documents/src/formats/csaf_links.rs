@@ -10,33 +10,41 @@ const LINKS_MAX: usize = 500_000;
 /// Bytes of all of them.
 const LINKS_BYTES_MAX: usize = 40 << 20;
 
-/// How much was taken in so far.
+/// How much a list named so far.
 #[derive(Default)]
 pub(super) struct Links {
+    count: usize,
     bytes: usize,
 }
 
 impl Links {
-    /// Takes in a link; the error is a reason for quarantine.
+    /// Takes in a link; the inner error is a reason for quarantine.
     pub(super) fn add(
         &mut self,
         contents: &mut Contents,
         href: &str,
         updated: Option<DateTime<Utc>>,
     ) -> Result<Result<(), String>, DocumentError> {
+        self.count(href)?;
         let href = href.trim();
         if !is_reference(href) {
             return Ok(Err(format!("{href:?} is no address of a document")));
         }
-        if contents.links.len() >= LINKS_MAX {
-            return Err(DocumentError::TooManyRecords { limit: LINKS_MAX });
-        }
-        self.bytes += href.len();
-        if self.bytes > LINKS_BYTES_MAX {
-            return Err(DocumentError::TooLarge { limit: LINKS_BYTES_MAX as u64 });
-        }
         contents.links.push(Link { href: href.to_owned(), updated, size_bytes: None, sha256: None });
         Ok(Ok(()))
+    }
+
+    /// Counts one that is not taken in.
+    pub(super) fn count(&mut self, href: &str) -> Result<(), DocumentError> {
+        self.count += 1;
+        self.bytes += href.len();
+        if self.count > LINKS_MAX {
+            return Err(DocumentError::TooManyRecords { limit: LINKS_MAX });
+        }
+        if self.bytes > LINKS_BYTES_MAX {
+            return Err(DocumentError::RecordTooLarge { limit: LINKS_BYTES_MAX as u64 });
+        }
+        Ok(())
     }
 }
 

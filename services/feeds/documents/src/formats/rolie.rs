@@ -53,7 +53,7 @@ struct EntryLink {
 struct Feed<'a> {
     reading: &'a mut Reading,
     links: Links,
-    has_feed: bool,
+    has_begun: bool,
     has_entries: bool,
     /// As the feed itself says.
     updated: Option<DateTime<Utc>>,
@@ -70,7 +70,7 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     let mut feed = Feed {
         reading,
         links: Links::default(),
-        has_feed: false,
+        has_begun: false,
         has_entries: false,
         updated: None,
         newest: None,
@@ -100,7 +100,7 @@ impl paths::Paths for Feed<'_> {
     }
 
     fn begin(&mut self, path: &str) -> Result<(), DocumentError> {
-        let seen = if path == "feed" { &mut self.has_feed } else { &mut self.has_entries };
+        let seen = if path == "feed" { &mut self.has_begun } else { &mut self.has_entries };
         if std::mem::replace(seen, true) {
             return Err(DocumentError::malformed(format!("`{path}` is there twice")));
         }
@@ -173,7 +173,7 @@ impl Feed<'_> {
         }
         self.ids_bytes += entry.id.len();
         if self.ids_bytes > IDS_BYTES_MAX {
-            return Err(DocumentError::TooLarge { limit: IDS_BYTES_MAX as u64 });
+            return Err(DocumentError::RecordTooLarge { limit: IDS_BYTES_MAX as u64 });
         }
         self.reading.figures.list("entry_ids", entry.id.as_str());
         self.ids.insert(entry.id, 1);

@@ -103,14 +103,14 @@ fn suse(product: &str, version: &str, update: &str) -> Option<OsRelease> {
     }
     let product = product.replace('_', "-");
     let id = match product.as_str() {
-        "sled" => "sled",
+        "sled" | "suse-sled" => "sled",
         "sle-hpc" | "sle-hpc-ltss" | "sle-hpc-espos" => "sle_hpc",
         "sles-sap" => "sles_sap",
         "sle-micro" => "sle-micro",
         "sl-micro" => "sl-micro",
         "packagehub" => "sles",
         // Live patching, the public cloud and the like have products of their own names.
-        name if name.starts_with("sles") || name.starts_with("sle-") || name == "suse-sles" => "sles",
+        name if ["sles", "sle-", "suse-sles"].iter().any(|start| name.starts_with(start)) => "sles",
         _ => return None,
     };
     let service_pack = update.strip_prefix("sp").and_then(|rest| rest.split(['-', '_']).next());
@@ -158,6 +158,7 @@ mod tests {
             ("cpe:/o:suse:sles:15:sp5", "sles:15.5"),
             ("cpe:/o:suse:sles-ltss:12:sp5", "sles:12.5"),
             ("cpe:/o:suse:sle-module-basesystem:15:sp5", "sles:15.5"),
+            ("cpe:/o:suse:suse_sles_ltss:11:sp4", "sles:11.4"),
             ("cpe:/o:suse:sles_sap:15:sp4", "sles_sap:15.4"),
             ("cpe:/o:suse:packagehub:12", "sles:12"),
             ("cpe:/o:suse:sle-micro:5.3", "sle-micro:5.3"),

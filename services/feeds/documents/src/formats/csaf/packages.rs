@@ -34,7 +34,7 @@ pub(super) fn patches(
     reading: &mut Reading,
 ) -> Result<(), DocumentError> {
     let id = header.tracking.id.trim();
-    let Some(released) = header.first_released() else {
+    let Some(first_released) = header.first_released() else {
         return Err(DocumentError::malformed("no release date in `tracking`"));
     };
     let mut releases: BTreeMap<OsRelease, Release<'_>> = BTreeMap::new();
@@ -48,10 +48,10 @@ pub(super) fn patches(
             if placing.taken > PACKAGES_MAX {
                 return Err(DocumentError::TooManyRecords { limit: PACKAGES_MAX });
             }
-            if let (Some(os), Some(cve)) = (os, &vulnerability.cve) {
-                if let Some(release) = releases.get_mut(os) {
-                    release.cves.insert(cve);
-                }
+            if let (Some(os), Some(cve)) = (os, &vulnerability.cve)
+                && let Some(release) = releases.get_mut(os)
+            {
+                release.cves.insert(cve);
             }
         }
     }
@@ -70,7 +70,7 @@ pub(super) fn patches(
             vendor_severity: vendor_severity.clone(),
             reboot: reboot(vendor, vulnerabilities),
             url: header.url().map(str::to_owned),
-            ..facts(reading.feed_id, vendor, header, &os, release, released.date_naive())
+            ..facts(reading.feed_id, vendor, header, &os, release, first_released.date_naive())
         };
         reading.contents.patch(facts)?;
     }

@@ -92,8 +92,8 @@ impl Products {
             return Ok(*number);
         }
         self.keep(OVERHEAD_BYTES + id.len())?;
-        let limit = DocumentError::TooManyRecords { limit: Number::MAX as usize };
-        let number = Number::try_from(self.known.len()).map_err(|_| limit)?;
+        // Bounded by what may be kept, long before.
+        let number = Number::try_from(self.known.len()).unwrap_or(Number::MAX);
         let id: Rc<str> = id.into();
         self.numbers.insert(id.clone(), number);
         self.known.push(Product { id, ..Product::default() });
@@ -184,14 +184,14 @@ impl Products {
     pub(super) fn place(&self, number: Number) -> Place {
         let Some(product) = self.described(number) else { return Place::Unknown };
         let Some((component, mut whole)) = product.parts else {
-            return Place::NoRelease(self.shown(product));
+            return Place::NoRelease(product.shown());
         };
         let mut module = None;
         for _ in 0..COMPONENTS_MAX {
             let Some(platform) = self.described(whole) else { return Place::Unknown };
             let Some((part, next)) = platform.parts else {
                 let found = cpe::release(&platform.cpe).or_else(|| cpe::release_by_name(&platform.name));
-                let Some(os) = found else { return Place::NoRelease(self.shown(platform)) };
+                let Some(os) = found else { return Place::NoRelease(platform.shown()) };
                 let Some(mut package) = self.package(component) else { return Place::NoPackage };
                 package.module = package.module.or(module);
                 return Place::Package(os, package);
@@ -199,7 +199,7 @@ impl Products {
             module = module.or_else(|| self.module(part));
             whole = next;
         }
-        Place::NoRelease(self.shown(product))
+        Place::NoRelease(product.shown())
     }
 
     fn package(&self, number: Number) -> Option<Package> {
@@ -213,15 +213,20 @@ impl Products {
 
     fn module(&self, number: Number) -> Option<String> {
         let product = self.known.get(number as usize)?;
-        package::module_from_purl(&product.purl).or_else(|| package::stream(&product.id))
+        // `virt:rhel:8100020240704072441:489197e6`
+        let has_parts = product.id.split(':').count() > 2;
+        package::module_from_purl(&product.purl)
+            .or_else(|| if has_parts { package::stream(&product.id) } else { None })
     }
 
     fn described(&self, number: Number) -> Option<&Product> {
         self.known.get(number as usize).filter(|product| product.described)
     }
+}
 
-    fn shown(&self, product: &Product) -> String {
-        if product.name.is_empty() { product.id.to_string() } else { product.name.to_string() }
+impl Product {
+    fn shown(&self) -> String {
+        if self.name.is_empty() { self.id.to_string() } else { self.name.to_string() }
     }
 }
 

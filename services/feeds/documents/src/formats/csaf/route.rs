@@ -22,7 +22,7 @@ const STATUSES: &[&str] = &[
 impl Paths for Csaf<'_> {
     fn take(&self, path: &str) -> Take {
         if let Some(rest) = path.strip_prefix("product_tree") {
-            return self.take_product(rest);
+            return take_product(rest);
         }
         if let Some(rest) = path.strip_prefix("vulnerabilities[]") {
             return self.take_part(rest);
@@ -108,24 +108,6 @@ impl Paths for Csaf<'_> {
 }
 
 impl Csaf<'_> {
-    /// How a part of the product tree is read; branches hold branches.
-    fn take_product(&self, path: &str) -> Take {
-        let mut rest = path;
-        let mut in_branch = false;
-        while let Some(inner) = rest.strip_prefix(".branches[]") {
-            rest = inner;
-            in_branch = true;
-        }
-        match rest {
-            "" => Take::Object,
-            ".branches" => Take::List,
-            ".product" | ".name" | ".category" if in_branch => Take::Whole,
-            ".full_product_names" | ".relationships" if !in_branch => Take::List,
-            ".full_product_names[]" | ".relationships[]" if !in_branch => Take::Whole,
-            _ => Take::Skip,
-        }
-    }
-
     /// How a part of a vulnerability is read.
     fn take_part(&self, path: &str) -> Take {
         if let Some(status) = path.strip_prefix(".product_status.") {
@@ -154,5 +136,23 @@ impl Csaf<'_> {
                 _ => Take::Skip,
             },
         }
+    }
+}
+
+/// How a part of the product tree is read; branches hold branches.
+fn take_product(path: &str) -> Take {
+    let mut rest = path;
+    let mut in_branch = false;
+    while let Some(inner) = rest.strip_prefix(".branches[]") {
+        rest = inner;
+        in_branch = true;
+    }
+    match rest {
+        "" => Take::Object,
+        ".branches" => Take::List,
+        ".product" | ".name" | ".category" if in_branch => Take::Whole,
+        ".full_product_names" | ".relationships" if !in_branch => Take::List,
+        ".full_product_names[]" | ".relationships[]" if !in_branch => Take::Whole,
+        _ => Take::Skip,
     }
 }
