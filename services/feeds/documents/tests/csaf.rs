@@ -509,6 +509,24 @@ fn a_feed_says_where_documents_are_and_when_they_changed() {
 }
 
 #[test]
+fn a_long_feed_is_told_by_its_entries_where_they_come_first() {
+    let entries: Vec<Value> = (0..8_000)
+        .map(|number| {
+            json!({
+                "id": format!("LW-{number}"),
+                "content": {"src": format!("https://lantern.example/csaf/white/2026/lw-{number}.json")},
+                "title": "x".repeat(150),
+            })
+        })
+        .collect();
+    let text = json!({"feed": {"entry": entries, "title": "Lantern's advisories", "updated": "2026-10-04T08:00:00Z"}});
+    let text = text.to_string();
+    assert!(text.len() > feeds_documents::limits::HEAD_BYTES);
+    let document = outcome(text.as_bytes()).unwrap();
+    assert_eq!((document.format, document.contents.links.len()), (Format::Rolie, 8_000));
+}
+
+#[test]
 fn a_list_of_changes_is_read_row_by_row() {
     let document = outcome(CHANGES.as_bytes()).unwrap();
     let links: Vec<&str> = document.contents.links.iter().map(|link| link.href.as_str()).collect();

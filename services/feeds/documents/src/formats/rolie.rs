@@ -23,7 +23,7 @@ const IDS_BYTES_MAX: usize = 32 << 20;
 pub(crate) fn is(head: &Head) -> bool {
     head.kind == Kind::JsonObject
         && head.has(1, "feed")
-        && ["entry", "updated", "category", "link", "id"].iter().filter(|key| head.has(2, key)).count() > 1
+        && (head.has(2, "entry") || head.has(2, "id") && head.has(2, "updated"))
 }
 
 #[derive(Deserialize)]
