@@ -1,5 +1,6 @@
 //! Who publishes a patch, what release it is for, and the one id under which every document finds it again.
 
+pub mod cpe;
 mod linux;
 
 pub use linux::{named, of_dist_tag, without_zero_epoch};
@@ -115,6 +116,9 @@ pub fn readable(os: &OsRelease) -> String {
         "sles" => "SUSE Linux Enterprise Server",
         "sles_sap" => "SUSE Linux Enterprise Server for SAP Applications",
         "sled" => "SUSE Linux Enterprise Desktop",
+        "sle_hpc" => "SUSE Linux Enterprise High Performance Computing",
+        "sle-micro" => "SUSE Linux Enterprise Micro",
+        "sl-micro" => "SUSE Linux Micro",
         "opensuse" => "openSUSE",
         "opensuse-leap" => "openSUSE Leap",
         "opensuse-tumbleweed" => "openSUSE Tumbleweed",

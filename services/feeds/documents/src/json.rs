@@ -3,6 +3,8 @@
 //! An item is `&RawValue`: syntactically right, and read into a type by [`item`], so that one item of a wrong shape can be
 //! quarantined while the rest of the document is read.
 
+pub(crate) mod paths;
+
 use crate::DocumentError;
 use crate::input::{Input, Progress};
 use serde::Deserialize;
@@ -254,14 +256,15 @@ impl<'de> Visitor<'de> for Skipped<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {
+        while seq.next_element_seed(Skipped(self.0))?.is_some() {
             self.0.progress.mark();
         }
         Ok(())
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+        while map.next_key::<IgnoredAny>()?.is_some() {
+            map.next_value_seed(Skipped(self.0))?;
             self.0.progress.mark();
         }
         Ok(())
