@@ -28,7 +28,14 @@ const ALL: [(Format, &str); 6] = [
 ];
 
 fn outcome(bytes: &[u8]) -> Result<Document, DocumentError> {
-    read(Cursor::new(bytes), Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), figures: true })
+    read(
+        Cursor::new(bytes),
+        Options {
+            feed_id: FeedId(uuid::Uuid::from_u128(7)),
+            received_on: chrono::NaiveDate::default(),
+            figures: true,
+        },
+    )
 }
 
 fn found(text: &str) -> Contents {

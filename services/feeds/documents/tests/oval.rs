@@ -17,7 +17,11 @@ const UBUNTU: &str = include_str!("documents/oval-ubuntu.xml");
 const SUSE: &str = include_str!("documents/oval-suse.xml");
 
 fn options() -> Options {
-    Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), figures: true }
+    Options {
+        feed_id: FeedId(uuid::Uuid::from_u128(7)),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    }
 }
 
 fn document(text: &str) -> Document {

@@ -16,7 +16,11 @@ const REPOMD: &str = include_str!("documents/repomd.xml");
 const UPDATEINFO: &str = include_str!("documents/updateinfo.xml");
 
 fn options() -> Options {
-    Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), figures: true }
+    Options {
+        feed_id: FeedId(uuid::Uuid::from_u128(7)),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    }
 }
 
 fn document(text: &str) -> Document {
