@@ -316,7 +316,8 @@ impl Feeds {
         import.withdraw_all(document, &contents.withdrawn).await?;
         if import.owner == Tenant::PLATFORM.partner_id {
             import.describe_all(document, contents.vulnerabilities, contents.is_whole_kev).await?;
-            if !contents.ratings.is_empty() {
+            // An empty list takes all of them back.
+            if format == Format::DebianTracker {
                 import.keep_ratings(contents.ratings).await?;
             }
         } else if !contents.vulnerabilities.is_empty() {
