@@ -25,7 +25,13 @@ pub(crate) fn read(
         return Err(DocumentError::TooLarge { limit: ZIP_BYTES_MAX });
     }
     limit_entries(&mut source)?;
-    let mut archive = ZipArchive::new(BufReader::new(source)).map_err(unreadable)?;
+    let mut archive = ZipArchive::new(BufReader::new(source)).map_err(|error| {
+        // Without the directory at its end nothing of it can be found.
+        if let ZipError::InvalidArchive(reason) = error {
+            return DocumentError::truncated(format!("the zip file: {reason}"));
+        }
+        unreadable(error)
+    })?;
     let names: Vec<String> = (0..archive.len())
         .map(|at| archive.name_for_index(at))
         .filter_map(|name| Some(name?.ok()?.into_owned()))
@@ -37,7 +43,8 @@ pub(crate) fn read(
         });
     };
     let entry = archive.by_name(table).map_err(unreadable)?;
-    let packed_bytes = entry.compressed_size();
+    // What the directory says of the entry's size is not believed any further.
+    let packed_bytes = entry.compressed_size().min(bytes);
     let (_, input) = Input::open(Box::new(entry), packed_bytes)?;
     wesng::read(table, input, reading)?;
     Ok(Format::WesngZip)
@@ -70,10 +77,8 @@ fn limit_entries(source: &mut (impl Read + Seek)) -> Result<(), DocumentError> {
 }
 
 fn unreadable(error: ZipError) -> DocumentError {
-    match error {
-        ZipError::Io(error) => error.into(),
-        // Without the directory at its end nothing of it can be found.
-        ZipError::InvalidArchive(reason) => DocumentError::truncated(format!("the zip file: {reason}")),
-        other => DocumentError::malformed(format!("the zip file: {other}")),
+    if let ZipError::Io(error) = error {
+        return error.into();
     }
+    DocumentError::malformed(format!("the zip file: {error}"))
 }

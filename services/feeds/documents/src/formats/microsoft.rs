@@ -7,7 +7,8 @@ mod naming;
 mod patch;
 mod texts;
 
-use crate::contents::{Contents, Link};
+use crate::contents::{Contents, Link, Withdrawal};
+use crate::identity::Vendor;
 use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX};
 use crate::reading::Reading;
 use crate::text::{clipped, is_cve, is_plain};
@@ -26,7 +27,7 @@ const UPDATES_MAX: usize = 30_000;
 /// Products of all KBs together: twenty years make some 60,000.
 const PRODUCTS_MAX: usize = 200_000;
 /// Advisories, severities and the like of all KBs together: twenty years make some 150,000.
-const DETAILS_MAX: usize = 400_000;
+const DETAILS_MAX: usize = 600_000;
 
 /// What one record says of one KB.
 #[derive(Debug, Clone, Copy, Default)]
@@ -55,6 +56,8 @@ pub(super) struct Statement<'a> {
     pub(super) released: Option<NaiveDate>,
     /// The publisher calls it one outside of the cycle.
     pub(super) out_of_band: bool,
+    /// The publisher took it back; nothing else of the statement counts then.
+    pub(super) expired: bool,
     /// Bytes to download.
     pub(super) size_bytes: Option<u64>,
 }
@@ -114,6 +117,8 @@ struct Update {
     classification: Option<Classification>,
     released: Option<NaiveDate>,
     out_of_band: bool,
+    /// Something of it is still to be had.
+    current: bool,
     size_bytes: Option<u64>,
 }
 
@@ -127,6 +132,10 @@ impl Updates {
             Entry::Vacant(_) if full => return Err(DocumentError::TooManyRecords { limit: UPDATES_MAX }),
             Entry::Vacant(new) => new.insert(Update::default()),
         };
+        if said.expired {
+            return Ok(());
+        }
+        update.current = true;
         let texts = &mut self.texts;
         let build = texts.id(if is_plain(said.build) { said.build } else { "" })?;
         for product in said.products.iter().filter(|product| is_plain(product)) {
@@ -208,6 +217,14 @@ impl Updates {
             contents.quarantine(format!("{times} fixes {words:?} have no KB number"));
         }
         for (kb, update) in by_kb {
+            if !update.current {
+                contents.withdrawn.push(Withdrawal {
+                    vendor: Vendor::Microsoft,
+                    vendor_patch_id: kb,
+                    reason: "it is expired".to_owned(),
+                });
+                continue;
+            }
             let mut products: BTreeMap<&str, &str> = BTreeMap::new();
             let mut unknown = BTreeSet::new();
             for (&product, &build) in &update.products {

@@ -97,9 +97,9 @@ pub(crate) fn read(format: Format, input: Input<'_>, reading: &mut Reading) -> R
     };
     figures::begin(&mut month.reading.figures);
     if format == Format::MsrcCvrfJson {
-        json::read(input, &mut month)?
+        json::read(input, &mut month)?;
     } else {
-        xml::read(input, &mut month)?
+        xml::read(input, &mut month)?;
     }
     month.finish()
 }

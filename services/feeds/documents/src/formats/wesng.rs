@@ -46,14 +46,11 @@ pub(crate) fn read(name: &str, input: Input<'_>, reading: &mut Reading) -> Resul
         row.count(&mut reading.figures);
         row.tell(&mut updates)?;
     }
-    if reading.contents.records == 0 {
-        return Err(DocumentError::truncated("the table has no rows"));
-    }
     updates.finish(reading, Days::OfAnyChange, None, None)
 }
 
 /// Where the columns are.
-struct Columns([usize; 7]);
+struct Columns([usize; 6]);
 
 /// What is read of a row.
 struct Row<'a> {
@@ -61,7 +58,6 @@ struct Row<'a> {
     advisory: &'a str,
     kb: &'a str,
     product: &'a str,
-    component: &'a str,
     severity: &'a str,
     supersedes: &'a str,
 }
@@ -69,15 +65,8 @@ struct Row<'a> {
 impl Columns {
     fn of(header: &StringRecord) -> Result<Self, DocumentError> {
         /// In the order of [`Row`].
-        const NAMES: [&str; 7] = [
-            "DatePosted",
-            "CVE",
-            "BulletinKB",
-            "AffectedProduct",
-            "AffectedComponent",
-            "Severity",
-            "Supersedes",
-        ];
+        const NAMES: [&str; 6] =
+            ["DatePosted", "CVE", "BulletinKB", "AffectedProduct", "Severity", "Supersedes"];
         let mut columns = [0; NAMES.len()];
         for (column, name) in columns.iter_mut().zip(NAMES) {
             let found = header.iter().position(|known| known == name);
@@ -87,13 +76,12 @@ impl Columns {
     }
 
     fn row<'a>(&self, row: &'a StringRecord) -> Option<Row<'a>> {
-        let [posted, advisory, kb, product, component, severity, supersedes] = self.0;
+        let [posted, advisory, kb, product, severity, supersedes] = self.0;
         Some(Row {
             posted: row.get(posted)?,
             advisory: row.get(advisory)?,
             kb: row.get(kb)?,
             product: row.get(product)?,
-            component: row.get(component)?,
             severity: row.get(severity)?,
             supersedes: row.get(supersedes)?,
         })

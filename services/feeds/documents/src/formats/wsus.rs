@@ -7,20 +7,17 @@
 //! A KB has an update for each processor and edition, and an update has a file for each component that may be there: all
 //! of them are one patch, for all of their products. A device downloads what fits it, so the largest file is the size.
 
-use super::microsoft::{Days, Restart, Statement, Updates, kb_of};
+use super::microsoft::{Days, Restart, Statement, Updates};
 use crate::DocumentError;
-use crate::contents::Withdrawal;
 use crate::dates;
 use crate::figures::Figures;
 use crate::head::Head;
-use crate::identity::Vendor;
 use crate::input::Input;
 use crate::limits::RECORDS_MAX;
 use crate::reading::Reading;
 use crate::text::is_plain;
 use crate::xml::{Node, Tree, Xml};
 use contracts::Classification;
-use std::collections::BTreeMap;
 
 /// Whether a document begins like one. Other things are exported as CLIXML as well.
 pub(crate) fn is(head: &Head) -> bool {
@@ -31,7 +28,6 @@ pub(crate) fn is(head: &Head) -> bool {
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     let mut xml = Xml::new(input);
     let mut updates = Updates::default();
-    let mut expired: BTreeMap<String, bool> = BTreeMap::new();
     begin(&mut reading.figures);
     while let Some(node) = xml.next()? {
         let Node::Open(element) = node else { continue };
@@ -48,17 +44,10 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
                 }
                 let properties = Properties::of(&tree);
                 count(&mut reading.figures, &properties);
-                update(&properties, reading, &mut updates, &mut expired)?;
+                update(&properties, reading, &mut updates)?;
             }
             (_, _) => xml.skip()?,
         }
-    }
-    for (kb, _) in expired.into_iter().filter(|(_, all)| *all) {
-        reading.contents.withdrawn.push(Withdrawal {
-            vendor: Vendor::Microsoft,
-            vendor_patch_id: kb,
-            reason: "expired".to_owned(),
-        });
     }
     updates.finish(reading, Days::OfAnyChange, None, None)
 }
@@ -86,7 +75,6 @@ fn update(
     properties: &Properties<'_>,
     reading: &mut Reading,
     updates: &mut Updates,
-    expired: &mut BTreeMap<String, bool>,
 ) -> Result<(), DocumentError> {
     let contents = &mut reading.contents;
     let number = properties.text("KBNumber");
@@ -95,15 +83,9 @@ fn update(
         contents.quarantine(format!("{number} {id}: there is a later revision of it"));
         return Ok(());
     }
-    if let Some(kb) = kb_of(number) {
-        let is_expired = properties.text("PublicationState").eq_ignore_ascii_case("expired");
-        *expired.entry(kb).or_insert(true) &= is_expired;
-        if is_expired {
-            return Ok(());
-        }
-    }
     let product = product(properties);
-    if !is_plain(&product) {
+    let expired = properties.text("PublicationState").eq_ignore_ascii_case("expired");
+    if !expired && !is_plain(&product) {
         contents.quarantine(format!("{number} {id}: {product:?} cannot be a product"));
         return Ok(());
     }
@@ -118,6 +100,7 @@ fn update(
         classification: Some(classification(properties.text("UpdateClassificationTitle"))),
         released: created.map(|created| created.date_naive()),
         size_bytes: properties.text("Size").parse().ok(),
+        expired,
         ..Statement::default()
     })
 }

@@ -15,7 +15,7 @@ pub(super) struct TextId(u32);
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     ids: HashMap<Rc<str>, TextId>,
-    texts: Vec<Rc<str>>,
+    by_id: Vec<Rc<str>>,
     bytes: usize,
 }
 
@@ -26,18 +26,18 @@ impl Texts {
             return Ok(*id);
         }
         self.bytes += text.len();
-        let next = u32::try_from(self.texts.len()).ok().filter(|_| self.bytes <= TEXTS_BYTES_MAX);
+        let next = u32::try_from(self.by_id.len()).ok().filter(|_| self.bytes <= TEXTS_BYTES_MAX);
         let Some(next) = next else {
             return Err(DocumentError::TooLarge { limit: TEXTS_BYTES_MAX as u64 });
         };
         let text: Rc<str> = text.into();
-        self.texts.push(text.clone());
+        self.by_id.push(text.clone());
         self.ids.insert(text, TextId(next));
         Ok(TextId(next))
     }
 
     /// The text of an id.
     pub(super) fn text(&self, id: TextId) -> &str {
-        self.texts.get(id.0 as usize).map_or("", |text| text)
+        self.by_id.get(id.0 as usize).map_or("", |text| text)
     }
 }

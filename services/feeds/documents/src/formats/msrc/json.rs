@@ -12,6 +12,13 @@ const SEVERITY: f64 = 3.0;
 /// `Remediations[].Type` of a vendor fix.
 const VENDOR_FIX: f64 = 2.0;
 
+/// Bytes of the product tree, which is read at once: Microsoft's whole list has below 1 MiB.
+const PRODUCT_TREE_BYTES_MAX: usize = 4 << 20;
+/// Threats, remediations, scores and revisions of one vulnerability, each: one or two for each of some 300 products.
+const PARTS_MAX: usize = 50_000;
+/// Products of one of these.
+const PART_PRODUCTS_MAX: usize = 10_000;
+
 pub(super) fn read(input: Input<'_>, month: &mut Month<'_>) -> Result<(), DocumentError> {
     json::fields(input, month)
 }
@@ -30,6 +37,9 @@ impl Fields for Month<'_> {
         if field == "DocumentTracking" {
             self.tracking = tracking(json::item::<Option<_>>(value).map_err(malformed)?.unwrap_or_default());
             return Ok(());
+        }
+        if value.get().len() > PRODUCT_TREE_BYTES_MAX {
+            return Err(DocumentError::RecordTooLarge { limit: PRODUCT_TREE_BYTES_MAX as u64 });
         }
         let tree: ProductTree = json::item::<Option<_>>(value).map_err(malformed)?.unwrap_or_default();
         let listed = tree.full_product_name.unwrap_or_default();
@@ -70,7 +80,7 @@ fn tracking(tracking: TrackingJson) -> Tracking {
         id: tracking.identification.and_then(|it| it.id).and_then(Text::value),
         initial_release: tracking.initial_release_date,
         current_release: tracking.current_release_date,
-        revisions: tracking.revision_history.map_or(0, |revisions| revisions.len()),
+        revisions: tracking.revision_history.len(),
     }
 }
 
@@ -78,24 +88,17 @@ fn advisory(vulnerability: Vulnerability) -> Advisory {
     let Vulnerability { cve, threats, remediations, score_sets, revision_history } = vulnerability;
     Advisory {
         id: cve.unwrap_or_default().trim().to_owned(),
-        revised: revision_history
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|revision| revision.date)
-            .collect(),
+        revised: revision_history.into_iter().filter_map(|revision| revision.date).collect(),
         severities: threats
-            .unwrap_or_default()
             .into_iter()
             .filter(|threat| threat.kind == Kind::Number(SEVERITY))
-            .map(|threat| (threat.products.unwrap_or_default(), text(threat.description)))
+            .map(|threat| (threat.products, text(threat.description)))
             .collect(),
         scores: score_sets
-            .unwrap_or_default()
             .into_iter()
             .filter_map(|set| Some((set.vector?, set.base_score?.to_string())))
             .collect(),
         fixes: remediations
-            .unwrap_or_default()
             .into_iter()
             .filter(|remediation| match &remediation.kind {
                 Kind::Number(number) => *number == VENDOR_FIX,
@@ -109,7 +112,7 @@ fn advisory(vulnerability: Vulnerability) -> Advisory {
 fn fix(remediation: Remediation) -> Fix {
     Fix {
         description: text(remediation.description),
-        products: remediation.products.unwrap_or_default(),
+        products: remediation.products,
         supercedence: remediation.supercedence.unwrap_or_default(),
         restart_required: text(remediation.restart_required),
         fixed_build: remediation.fixed_build.unwrap_or_default(),
@@ -127,7 +130,8 @@ struct TrackingJson {
     identification: Option<Identification>,
     initial_release_date: Option<String>,
     current_release_date: Option<String>,
-    revision_history: Option<Vec<Revision>>,
+    #[serde(default, deserialize_with = "json::list::<_, _, PARTS_MAX>")]
+    revision_history: Vec<Revision>,
 }
 
 #[derive(Deserialize)]
@@ -172,14 +176,14 @@ struct Node {
 struct Vulnerability {
     #[serde(rename = "CVE")]
     cve: Option<String>,
-    #[serde(rename = "Threats")]
-    threats: Option<Vec<Threat>>,
-    #[serde(rename = "Remediations")]
-    remediations: Option<Vec<Remediation>>,
-    #[serde(rename = "CVSSScoreSets")]
-    score_sets: Option<Vec<ScoreSet>>,
-    #[serde(rename = "RevisionHistory")]
-    revision_history: Option<Vec<Revision>>,
+    #[serde(rename = "Threats", default, deserialize_with = "json::list::<_, _, PARTS_MAX>")]
+    threats: Vec<Threat>,
+    #[serde(rename = "Remediations", default, deserialize_with = "json::list::<_, _, PARTS_MAX>")]
+    remediations: Vec<Remediation>,
+    #[serde(rename = "CVSSScoreSets", default, deserialize_with = "json::list::<_, _, PARTS_MAX>")]
+    score_sets: Vec<ScoreSet>,
+    #[serde(rename = "RevisionHistory", default, deserialize_with = "json::list::<_, _, PARTS_MAX>")]
+    revision_history: Vec<Revision>,
 }
 
 #[derive(Deserialize)]
@@ -188,8 +192,8 @@ struct Threat {
     kind: Kind,
     #[serde(rename = "Description")]
     description: Option<Text>,
-    #[serde(rename = "ProductID")]
-    products: Option<Vec<String>>,
+    #[serde(rename = "ProductID", default, deserialize_with = "json::list::<_, _, PART_PRODUCTS_MAX>")]
+    products: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -198,8 +202,8 @@ struct Remediation {
     kind: Kind,
     #[serde(rename = "Description")]
     description: Option<Text>,
-    #[serde(rename = "ProductID")]
-    products: Option<Vec<String>>,
+    #[serde(rename = "ProductID", default, deserialize_with = "json::list::<_, _, PART_PRODUCTS_MAX>")]
+    products: Vec<String>,
     #[serde(rename = "Supercedence")]
     supercedence: Option<String>,
     #[serde(rename = "RestartRequired")]

@@ -10,8 +10,7 @@ pub(super) fn read(input: Input<'_>, month: &mut Month<'_>) -> Result<(), Docume
     while let Some(node) = xml.next()? {
         let Node::Open(element) = node else { continue };
         match (xml.depth(), element.name.as_str()) {
-            (1, "cvrfdoc") => {}
-            (1, other) => {
+            (1, other) if other != "cvrfdoc" => {
                 return Err(DocumentError::malformed(format!("its root is {other:?} and not \"cvrfdoc\"")));
             }
             (2, "DocumentTracking") => month.tracking = tracking(&xml.tree(element)?),
@@ -26,7 +25,7 @@ pub(super) fn read(input: Input<'_>, month: &mut Month<'_>) -> Result<(), Docume
                     month.product(id, &tree.text)?;
                 }
             }
-            (2, "ProductTree") | (3.., "Branch") => {}
+            (1, _) | (2, "ProductTree") | (3.., "Branch") => {}
             (_, _) => xml.skip()?,
         }
     }
