@@ -15,6 +15,7 @@ pub(crate) mod dell;
 pub(crate) mod epss;
 pub(crate) mod kev;
 pub(crate) mod lenovo;
+mod microsoft;
 pub(crate) mod msrc;
 pub(crate) mod msrc_deployment;
 pub(crate) mod msrc_index;

@@ -84,6 +84,11 @@ impl Progress {
         self.0.marked.set(self.0.total.get());
     }
 
+    /// Bytes of text so far, for formats that limit a whole document.
+    pub(crate) fn read_so_far(&self) -> u64 {
+        self.0.total.get()
+    }
+
     /// Another limit for the records of this document, where its format has a reason.
     pub(crate) fn limit_records(&self, bytes: u64) {
         self.0.record_max.set(bytes);

@@ -23,6 +23,7 @@ mod reading;
 pub mod text;
 pub mod update_package;
 mod xml;
+mod zipped;
 
 pub use error::DocumentError;
 pub use format::Format;

@@ -4,7 +4,7 @@ use crate::contents::Contents;
 use crate::figures::Figures;
 use crate::head::Head;
 use crate::input::{Input, Packing};
-use crate::{DocumentError, Format, formats};
+use crate::{DocumentError, Format, formats, zipped};
 use chrono::NaiveDate;
 use kernel::FeedId;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -59,6 +59,17 @@ pub fn read(mut source: impl Read + Seek, options: Options) -> Result<Document, 
     let got = read_up_to(&mut source, &mut magic)?;
     source.rewind()?;
     let packing = Packing::of(magic.get(..got).unwrap_or_default());
+    let mut reading = Reading {
+        feed_id: options.feed_id,
+        received_on: options.received_on,
+        contents: Contents::default(),
+        figures: Figures::new(options.figures),
+    };
+    if packing == Packing::Zip {
+        let format = zipped::read(source, bytes, &mut reading)?;
+        reading.contents.close();
+        return Ok(Document { format, contents: reading.contents, figures: reading.figures });
+    }
     let unpacked = packing.unpacked(BufReader::with_capacity(1 << 16, source))?;
     let (head, input) = Input::open(unpacked, bytes)?;
     let head = Head::new(&head);
@@ -68,12 +79,6 @@ pub fn read(mut source: impl Read + Seek, options: Options) -> Result<Document, 
     let format =
         Format::of(&head).ok_or_else(|| DocumentError::UnknownFormat { looks_like: head.looks_like() })?;
     drop(head);
-    let mut reading = Reading {
-        feed_id: options.feed_id,
-        received_on: options.received_on,
-        contents: Contents::default(),
-        figures: Figures::new(options.figures),
-    };
     formats::read(format, input, &mut reading)?;
     reading.contents.close();
     Ok(Document { format, contents: reading.contents, figures: reading.figures })
