@@ -1,7 +1,7 @@
 //! What was found in a document, in the words of the catalogue.
 
 use crate::DocumentError;
-use crate::limits::{PATCHES_MAX, QUARANTINED_MAX};
+use crate::limits::{PATCHES_MAX, QUARANTINED_MAX, VULNERABILITIES_MAX};
 use crate::text::clipped;
 use chrono::{DateTime, Utc};
 use contracts::feeds::{Cvss, Epss, KevEntry, PatchFacts, SsvcInputs};
@@ -84,6 +84,15 @@ impl Contents {
             return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
         }
         self.patches.push(facts);
+        Ok(())
+    }
+
+    /// Adds what is said of a vulnerability.
+    pub(crate) fn vulnerability(&mut self, facts: VulnerabilityFacts) -> Result<(), DocumentError> {
+        if self.vulnerabilities.len() >= VULNERABILITIES_MAX {
+            return Err(DocumentError::TooManyRecords { limit: VULNERABILITIES_MAX });
+        }
+        self.vulnerabilities.push(facts);
         Ok(())
     }
 

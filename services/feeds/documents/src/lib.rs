@@ -7,6 +7,7 @@
 //! ([`limits`]), so memory stays small whatever comes in.
 
 pub mod contents;
+mod cvss;
 pub mod dates;
 mod error;
 pub mod figures;

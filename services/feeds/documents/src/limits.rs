@@ -18,6 +18,9 @@ pub const RECORD_NODES_MAX: usize = 200_000;
 pub const RECORDS_MAX: usize = 2_000_000;
 /// Patches of a document: Debian's whole history has some 20,000.
 pub const PATCHES_MAX: usize = 100_000;
+/// Vulnerabilities that one document speaks of: all CVE ids there are were some 320,000 at the end of 2025, and what is
+/// kept of each takes some 330 bytes.
+pub const VULNERABILITIES_MAX: usize = 500_000;
 /// CVEs of one patch: a kernel advisory has some hundreds, a cumulative update some thousands.
 pub const PATCH_CVES_MAX: usize = 5_000;
 /// Products or packages of one patch.
