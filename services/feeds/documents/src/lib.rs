@@ -20,6 +20,7 @@ mod json;
 pub mod limits;
 pub mod openpgp;
 mod reading;
+mod rows;
 pub mod text;
 pub mod update_package;
 mod xml;
