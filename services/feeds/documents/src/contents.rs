@@ -1,9 +1,10 @@
 //! What was found in a document, in the words of the catalogue.
 
 use crate::DocumentError;
-use crate::limits::{PATCHES_MAX, QUARANTINED_MAX, VULNERABILITIES_MAX};
+use crate::limits::{CONTENTS_BYTES_MAX, PATCHES_MAX, QUARANTINED_MAX, VULNERABILITIES_MAX};
 use crate::text::clipped;
 use chrono::{DateTime, Utc};
+use contracts::FixTarget;
 use contracts::feeds::{Cvss, Epss, KevEntry, PatchFacts, SsvcInputs};
 pub use feeds_domain::catalogue::Rating;
 
@@ -32,6 +33,8 @@ pub struct Contents {
     /// Records left out, each with its reason; at most [`QUARANTINED_MAX`] and a line that counts the rest.
     pub quarantined: Vec<String>,
     more_quarantined: usize,
+    /// What patches and vulnerabilities take in memory, about.
+    bytes: u64,
 }
 
 /// What one source says of one vulnerability.
@@ -83,6 +86,7 @@ impl Contents {
         if self.patches.len() >= PATCHES_MAX {
             return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
         }
+        self.weigh(patch_bytes(&facts))?;
         self.patches.push(facts);
         Ok(())
     }
@@ -92,7 +96,17 @@ impl Contents {
         if self.vulnerabilities.len() >= VULNERABILITIES_MAX {
             return Err(DocumentError::TooManyRecords { limit: VULNERABILITIES_MAX });
         }
+        self.weigh(vulnerability_bytes(&facts))?;
         self.vulnerabilities.push(facts);
+        Ok(())
+    }
+
+    /// A small document may say the same of many releases; no limit of single lists keeps all of them in memory.
+    fn weigh(&mut self, bytes: usize) -> Result<(), DocumentError> {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        if self.bytes > CONTENTS_BYTES_MAX {
+            return Err(DocumentError::TooLarge { limit: CONTENTS_BYTES_MAX });
+        }
         Ok(())
     }
 
@@ -120,4 +134,59 @@ impl Contents {
             self.quarantined.push(format!("and {} more", self.more_quarantined));
         }
     }
+}
+
+/// What an allocation takes besides its bytes.
+const ALLOCATION_BYTES: usize = 16;
+
+fn text_bytes(text: &str) -> usize {
+    text.len() + ALLOCATION_BYTES
+}
+
+fn list_bytes(list: &[String]) -> usize {
+    size_of_val(list) + list.iter().map(|text| text_bytes(text)).sum::<usize>()
+}
+
+fn patch_bytes(patch: &PatchFacts) -> usize {
+    let lists = [&patch.os_versions, &patch.cves, &patch.supersedes, &patch.advisories, &patch.prerequisites];
+    let targets: usize = patch.targets.iter().map(target_bytes).sum();
+    size_of::<PatchFacts>()
+        + text_bytes(&patch.name)
+        + text_bytes(&patch.vendor_patch_id)
+        + lists.into_iter().map(|list| list_bytes(list)).sum::<usize>()
+        + size_of_val(patch.targets.as_slice())
+        + targets
+}
+
+fn target_bytes(target: &FixTarget) -> usize {
+    let os = target.os();
+    let texts = match target {
+        FixTarget::SourcePackage { source, fixed_version, .. } => {
+            text_bytes(source) + text_bytes(fixed_version)
+        }
+        FixTarget::Kb { kb, fixed_build, .. } => {
+            text_bytes(kb) + text_bytes(fixed_build.as_deref().unwrap_or_default())
+        }
+        FixTarget::BinaryPackage { package, fixed_version, architectures, module, .. } => {
+            text_bytes(package)
+                + text_bytes(fixed_version)
+                + list_bytes(architectures)
+                + text_bytes(module.as_deref().unwrap_or_default())
+        }
+        FixTarget::OemComponent { vendor, component, fixed_version, .. } => {
+            text_bytes(vendor) + text_bytes(component) + text_bytes(fixed_version)
+        }
+    };
+    text_bytes(&os.id) + text_bytes(&os.version) + texts
+}
+
+fn vulnerability_bytes(facts: &VulnerabilityFacts) -> usize {
+    let scores = facts.cvss.iter().map(|score| text_bytes(&score.version) + text_bytes(&score.vector));
+    let kev = facts.kev.iter().map(|kev| kev.vendor.len() + kev.product.len() + kev.name.len());
+    size_of::<VulnerabilityFacts>()
+        + text_bytes(&facts.cve)
+        + text_bytes(&facts.source)
+        + size_of_val(facts.cvss.as_slice())
+        + scores.chain(kev).sum::<usize>()
+        + facts.rejected.as_deref().map_or(0, text_bytes)
 }
