@@ -1,5 +1,7 @@
 //! Who publishes a patch, what release it is for, and the one id under which every document finds it again.
 
+pub mod ecosystem;
+
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
 use contracts::{Cadence, Classification, DevicePlatform, NAMESPACE, OsRelease, RebootBehaviour, Severity};
