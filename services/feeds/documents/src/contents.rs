@@ -190,3 +190,31 @@ fn vulnerability_bytes(facts: &VulnerabilityFacts) -> usize {
         + scores.chain(kev).sum::<usize>()
         + facts.rejected.as_deref().map_or(0, text_bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Contents, VulnerabilityFacts};
+    use crate::DocumentError;
+    use crate::identity::{self, Vendor};
+    use crate::limits::CONTENTS_BYTES_MAX;
+    use contracts::DevicePlatform;
+    use kernel::FeedId;
+
+    #[test]
+    fn what_a_document_says_in_all_is_bounded() {
+        let os = identity::os("rhel", "9");
+        let id = identity::patch_id(Vendor::RedHat, "RHSA-2031:0001", &os);
+        let feed_id = FeedId(uuid::Uuid::from_u128(7));
+        let day = chrono::NaiveDate::default();
+        let mut patch = identity::blank(feed_id, id, "RHSA-2031:0001", DevicePlatform::Linux, day);
+        patch.cves = vec!["CVE-2031-10001".to_owned(); 100_000];
+        let mut contents = Contents::default();
+        let refused = (0..1_000).find_map(|_| contents.patch(patch.clone()).err());
+        assert_eq!(refused, Some(DocumentError::TooLarge { limit: CONTENTS_BYTES_MAX }));
+        assert!(contents.patches.len() > 10);
+        let facts = VulnerabilityFacts { source: "x".repeat(1 << 20), ..VulnerabilityFacts::default() };
+        let mut contents = Contents::default();
+        let refused = (0..1_000).find_map(|_| contents.vulnerability(facts.clone()).err());
+        assert_eq!(refused, Some(DocumentError::TooLarge { limit: CONTENTS_BYTES_MAX }));
+    }
+}
