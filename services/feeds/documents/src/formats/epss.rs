@@ -49,16 +49,15 @@ pub(crate) fn read(mut input: Input<'_>, reading: &mut Reading) -> Result<(), Do
     figures.set("header", header);
     figures.set("has_percentile", percentile_at.is_some());
     let mut highest: Option<f64> = None;
-    // All values of a file have the same number of digits.
-    let mut digits: Option<usize> = None;
-    let mut last_digits = 0;
+    // All values of a file have the same number of digits: of the row before, or of the score in the first one.
+    let (mut digits, mut last_digits) = (None, 0);
     let mut row = StringRecord::new();
     while rows.next(&mut row)? {
         contents.records += 1;
         let field = |at: usize| row.get(at).unwrap_or_default().trim();
         let cve = field(cve_at);
+        digits = Some(if digits.is_none() { field(score_at).len() } else { last_digits });
         last_digits = field(last_at).len();
-        digits = digits.or(Some(last_digits));
         figures.list("cves", cve);
         let score = probability(field(score_at));
         let percentile = percentile_at.map(|at| probability(field(at)));

@@ -42,9 +42,9 @@ pub(crate) fn read(format: Format, input: Input<'_>, reading: &mut Reading) -> R
     reading.figures.tallies(&["ransomware"]);
     let mut list = List::of(reading);
     if format == Format::KevCsv {
-        csv(input, &mut list)?
+        csv(input, &mut list)?;
     } else {
-        json(input, &mut list)?
+        json(input, &mut list)?;
     }
     list.close()
 }
