@@ -92,10 +92,12 @@ impl Contents {
     }
 
     /// Adds what is said of a vulnerability.
-    pub(crate) fn vulnerability(&mut self, facts: VulnerabilityFacts) -> Result<(), DocumentError> {
+    pub(crate) fn vulnerability(&mut self, mut facts: VulnerabilityFacts) -> Result<(), DocumentError> {
         if self.vulnerabilities.len() >= VULNERABILITIES_MAX {
             return Err(DocumentError::TooManyRecords { limit: VULNERABILITIES_MAX });
         }
+        // Most have one score, and a list that grows begins with room for four.
+        facts.cvss.shrink_to_fit();
         self.weigh(vulnerability_bytes(&facts))?;
         self.vulnerabilities.push(facts);
         Ok(())
@@ -136,11 +138,11 @@ impl Contents {
     }
 }
 
-/// What an allocation takes besides its bytes.
+/// What an allocation takes besides its bytes, and what it is a multiple of.
 const ALLOCATION_BYTES: usize = 16;
 
 fn text_bytes(text: &str) -> usize {
-    text.len() + ALLOCATION_BYTES
+    if text.is_empty() { 0 } else { (text.len() + ALLOCATION_BYTES).next_multiple_of(ALLOCATION_BYTES) }
 }
 
 fn list_bytes(list: &[String]) -> usize {

@@ -154,6 +154,7 @@ fn a_number_that_was_cut_is_not_believed() {
         scores.vulnerabilities.iter().all(|facts| whole.contains(facts))
     });
     assert!(document(EPSS.trim_end()).is_ok(), "only the last line end is missing");
+    assert_eq!(code("cve,epss,percentile\n"), "feeds.document_truncated");
 }
 
 #[test]

@@ -89,6 +89,9 @@ pub(crate) fn read(mut input: Input<'_>, reading: &mut Reading) -> Result<(), Do
     if !rows.ends_with_a_line() && digits.is_some_and(|digits| last_digits < digits) {
         return Err(DocumentError::truncated("the last number is shorter than the others"));
     }
+    if contents.records == 0 {
+        return Err(DocumentError::truncated("it has no rows"));
+    }
     figures.set("rows", contents.records);
     figures.set("max_epss", highest);
     Ok(())
