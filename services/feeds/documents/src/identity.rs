@@ -1,6 +1,7 @@
 //! Who publishes a patch, what release it is for, and the one id under which every document finds it again.
 
 pub mod cpe;
+pub mod ecosystem;
 mod linux;
 
 pub use linux::{named, of_dist_tag, without_zero_epoch};

@@ -7,6 +7,7 @@
 //! ([`limits`]), so memory stays small whatever comes in.
 
 pub mod contents;
+mod cvss;
 pub mod dates;
 mod error;
 pub mod figures;
@@ -20,6 +21,7 @@ pub mod limits;
 pub mod openpgp;
 mod packages;
 mod reading;
+mod rows;
 pub mod text;
 pub mod update_package;
 mod xml;
