@@ -8,6 +8,7 @@
 
 pub mod contents;
 pub mod dates;
+mod deb822;
 mod error;
 pub mod figures;
 mod format;
