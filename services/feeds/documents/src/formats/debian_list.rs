@@ -7,6 +7,8 @@
 //! ```
 //! An advisory that fixes two releases is two patches: a device needs the one of its own release.
 
+mod figures;
+
 use crate::DocumentError;
 use crate::contents::Contents;
 use crate::dates::midnight;
@@ -55,6 +57,9 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     // A list cut in the middle of a line would give a wrong version, which is worse than none.
     if !text.ends_with('\n') {
         return Err(DocumentError::truncated("the last line has no end"));
+    }
+    if reading.figures.on() {
+        figures::count(&text, &mut reading.figures);
     }
     let contents = &mut reading.contents;
     let advisories = advisories(&text, contents)?;
