@@ -3,8 +3,6 @@
 //! Whether the signature is good is for [`crate::openpgp`] to say. Here an `InRelease` file is refused if anything in it
 //! is outside of the signature.
 
-mod signed;
-
 use crate::DocumentError;
 use crate::contents::{Contents, Link};
 use crate::dates::rfc2822;
@@ -12,6 +10,7 @@ use crate::deb822::Paragraph;
 use crate::figures::Figures;
 use crate::head::{Head, Kind};
 use crate::input::Input;
+use crate::openpgp::clearsigned::{self, Signed};
 use crate::reading::Reading;
 use crate::text::is_plain;
 use chrono::{DateTime, Utc};
@@ -27,7 +26,7 @@ pub(crate) fn is(head: &Head) -> bool {
     if head.kind != Kind::Text {
         return false;
     }
-    let text = signed::inside_of(head.text()).unwrap_or(head.text());
+    let text = clearsigned::inside_of(head.text()).unwrap_or(head.text());
     let first = Paragraph::first_of(text);
     let has = |names: &[&str]| names.iter().any(|name| first.get(name).is_some());
     let names_files = has(&["SHA256", "MD5Sum", "SHA1", "SHA512"]);
@@ -39,8 +38,8 @@ pub(crate) fn is(head: &Head) -> bool {
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     let Reading { contents, figures, .. } = reading;
     let text = input.read_whole(RELEASE_BYTES_MAX)?;
-    let signed = signed::text_of(&text)?;
-    let release = Paragraph::only_of(signed.as_deref().unwrap_or(&text))?;
+    let signed = Signed::of(&text)?;
+    let release = Paragraph::only_of(signed.as_ref().map_or(&text, |signed| &signed.text))?;
     count(figures, &release, signed.is_some());
     contents.document_date = date(&release, "Date", contents);
     contents.valid_until = date(&release, "Valid-Until", contents);
