@@ -1,4 +1,4 @@
-//! OpenPGP signatures of repositories: who signed a text, if it is somebody of a keyring.
+//! Signatures (`OpenPGP`) of repositories: who signed a text, if it is somebody of a keyring.
 //!
 //! Trust is the keyring's: whoever keeps it decides which keys are in it. There is no clock here, so when a signature was
 //! made and until when it counts is told, not judged; only a signature that was made after its key expired is refused.
@@ -48,15 +48,16 @@ pub fn verify_clearsigned(document: &[u8], keyring: &[u8]) -> Result<Verified, D
         .ok_or_else(|| not_authentic("there is no signature"))?;
     // The last line's end belongs to the signature, not to the text.
     let hashed = signed.text.strip_suffix('\n').unwrap_or(&signed.text);
-    let signer = signer(hashed.as_bytes(), signed.signature.as_bytes(), keyring, &[SignatureType::Text])?;
-    Ok(signer.of(signed.text.into_bytes()))
+    let who =
+        verified_signer(hashed.as_bytes(), signed.signature.as_bytes(), keyring, &[SignatureType::Text])?;
+    Ok(who.of(signed.text.into_bytes()))
 }
 
 /// Verifies a text whose signature is a file of its own (`Release` and `Release.gpg`), armoured or not.
 pub fn verify_detached(text: &[u8], signature: &[u8], keyring: &[u8]) -> Result<Verified, DocumentError> {
     bounded("text", text, TEXT_BYTES_MAX)?;
-    let signer = signer(text, signature, keyring, &[SignatureType::Binary, SignatureType::Text])?;
-    Ok(signer.of(text.to_vec()))
+    let who = verified_signer(text, signature, keyring, &[SignatureType::Binary, SignatureType::Text])?;
+    Ok(who.of(text.to_vec()))
 }
 
 fn not_authentic(reason: impl Into<String>) -> DocumentError {
@@ -91,7 +92,7 @@ fn seconds(seconds: u32) -> TimeDelta {
     TimeDelta::seconds(i64::from(seconds))
 }
 
-fn signer(
+fn verified_signer(
     text: &[u8],
     signatures: &[u8],
     keyring: &[u8],
@@ -218,23 +219,22 @@ fn good(signature: &Signature, key: &(impl VerifyingKey + Serialize), text: &[u8
     /// A number of 2048 bits with its length.
     const RSA_BYTES_MIN: usize = 2 + 2048 / 8;
     let name = key.legacy_key_id();
-    let is_strong = match key.algorithm() {
-        PublicKeyAlgorithm::RSA | PublicKeyAlgorithm::RSASign => match key.public_params() {
-            PublicParams::RSA(numbers) => numbers.write_len() >= RSA_BYTES_MIN,
-            _ => false,
-        },
-        algorithm => matches!(
-            algorithm,
+    let is_strong = if let PublicParams::RSA(numbers) = key.public_params() {
+        numbers.write_len() >= RSA_BYTES_MIN
+    } else {
+        matches!(
+            key.algorithm(),
             PublicKeyAlgorithm::ECDSA
                 | PublicKeyAlgorithm::EdDSALegacy
                 | PublicKeyAlgorithm::Ed25519
                 | PublicKeyAlgorithm::Ed448
-        ),
+        )
     };
     if !is_strong {
         return Err(format!("the key {name} is too weak"));
     }
-    signature.verify(key, text).map_err(|_| format!("it is not the text that {name} signed"))
+    // Why the numbers do not fit tells nobody anything.
+    signature.verify(key, text).map_err(|_error| format!("it is not the text that {name} signed"))
 }
 
 /// Whether a certificate counted when it signed: neither revoked nor expired.
@@ -270,7 +270,7 @@ fn subkey_may_sign(
     }
     subkey
         .verify_bindings(&certificate.primary_key)
-        .map_err(|_| format!("the key {name} does not belong to the certificate that it is in"))?;
+        .map_err(|_error| format!("the key {name} does not belong to the certificate that it is in"))?;
     let newest = subkey.signatures.iter().max_by_key(|own| own.created().map(Timestamp::as_secs));
     if !newest.is_some_and(|own| own.key_flags().sign()) {
         return Err(format!("the key {name} is not for signing"));

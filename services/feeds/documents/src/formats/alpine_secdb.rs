@@ -87,6 +87,8 @@ struct Version {
     shown: String,
     /// CVE ids and others, sometimes several in one; some versions closed nothing that has a name.
     ids: Vec<String>,
+    /// How many ids are something else than words.
+    unreadable: usize,
 }
 
 impl<'a> Database<'a> {
@@ -103,7 +105,11 @@ impl<'a> Database<'a> {
         contents.records += 1;
         match package {
             Ok(Package { name, versions }) => {
-                for Version { text, shown, ids } in versions {
+                for Version { text, shown, ids, unreadable } in versions {
+                    if unreadable > 0 {
+                        let contents = &mut self.reading.contents;
+                        contents.quarantine(format!("{name} {text}: {unreadable} ids are no words"));
+                    }
                     let tokens = || ids.iter().flat_map(|id| id.split_whitespace());
                     if self.reading.figures.on() {
                         self.count(&name, &shown, tokens());
@@ -222,6 +228,7 @@ impl From<Item> for Package {
             shown: text.clone(),
             text,
             ids: ids.unwrap_or_default(),
+            unreadable: 0,
         };
         Self { name, versions: secfixes.unwrap_or_default().into_iter().map(version).collect() }
     }

@@ -31,7 +31,8 @@ const LIST_BYTES_MAX: u64 = 16 << 20;
 
 /// Whether a document begins like an advisory list.
 pub(crate) fn is(head: &Head) -> bool {
-    head.kind == Kind::Text && header(head.first_line()).is_some()
+    // One unprintable character in some title makes it no other document.
+    matches!(head.kind, Kind::Text | Kind::Binary) && header(head.first_line()).is_some()
 }
 
 /// An advisory as it is written.

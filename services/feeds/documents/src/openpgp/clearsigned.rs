@@ -1,4 +1,4 @@
-//! The text inside of an OpenPGP clear signature, without a look at the signature itself.
+//! The text inside of a clear signature, without a look at the signature itself.
 
 use crate::DocumentError;
 

@@ -1,4 +1,5 @@
 //! The older form of the database: YAML, of which only what the database needs is read. Anchors and tags are refused.
+#![expect(clippy::wildcard_enum_match_arm, reason = "whatever event is not expected is refused")]
 
 use super::{Database, Package, Version};
 use crate::DocumentError;
@@ -169,9 +170,13 @@ fn package_of(item: Value) -> Result<Package, String> {
     }
     let mut versions = BTreeMap::new();
     for (version, ids) in secfixes {
-        let ids = ids_of(ids).ok_or_else(|| format!("{}: its ids are no list of words", version.text))?;
+        let (ids, unreadable) =
+            ids_of(ids).ok_or_else(|| format!("{}: its ids are no list", version.text))?;
         // Of several equal ones the last one counts, as for every reader of YAML.
-        versions.insert(version.text.clone(), Version { shown: shown(&version), text: version.text, ids });
+        versions.insert(
+            version.text.clone(),
+            Version { shown: shown(&version), text: version.text, ids, unreadable },
+        );
     }
     Ok(Package { name: name.ok_or("it has no name")?, versions: versions.into_values().collect() })
 }
@@ -183,16 +188,20 @@ fn field(value: Value, name: &str) -> Result<Option<Value>, String> {
     }
 }
 
-fn ids_of(ids: Value) -> Option<Vec<String>> {
+/// The ids of a list, and how many are something else than words.
+fn ids_of(ids: Value) -> Option<(Vec<String>, usize)> {
     match ids {
-        Value::Scalar(nothing) => is_nothing(&nothing).then(Vec::new),
-        Value::List(ids) => ids
-            .into_iter()
-            .map(|id| match id {
+        Value::Scalar(nothing) => is_nothing(&nothing).then(Default::default),
+        Value::List(ids) => {
+            let all = ids.len();
+            let words = ids.into_iter().filter_map(|id| match id {
                 Value::Scalar(scalar) => Some(scalar.text),
                 Value::List(_) | Value::Map(_) => None,
-            })
-            .collect(),
+            });
+            let words: Vec<String> = words.collect();
+            let odd = all - words.len();
+            Some((words, odd))
+        }
         Value::Map(_) => None,
     }
 }
