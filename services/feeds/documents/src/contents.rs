@@ -1,10 +1,9 @@
 //! What was found in a document, in the words of the catalogue.
 
 use crate::DocumentError;
-use crate::limits::{PATCHES_BYTES_MAX, PATCHES_MAX, QUARANTINED_MAX};
+use crate::limits::{PATCHES_MAX, QUARANTINED_MAX};
 use crate::text::clipped;
 use chrono::{DateTime, Utc};
-use contracts::FixTarget;
 use contracts::feeds::{Cvss, Epss, KevEntry, PatchFacts, SsvcInputs};
 pub use feeds_domain::catalogue::Rating;
 
@@ -36,8 +35,6 @@ pub struct Contents {
     /// Records left out, each with its reason; at most [`QUARANTINED_MAX`] and a line that counts the rest.
     pub quarantined: Vec<String>,
     more_quarantined: usize,
-    /// What the patches take of memory, about.
-    patches_bytes: usize,
 }
 
 /// What one source says of one vulnerability.
@@ -89,10 +86,6 @@ impl Contents {
         if self.patches.len() >= PATCHES_MAX {
             return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
         }
-        self.patches_bytes += bytes_of(&facts);
-        if self.patches_bytes > PATCHES_BYTES_MAX {
-            return Err(DocumentError::TooLarge { limit: PATCHES_BYTES_MAX as u64 });
-        }
         self.patches.push(facts);
         Ok(())
     }
@@ -121,14 +114,4 @@ impl Contents {
             self.quarantined.push(format!("and {} more", self.more_quarantined));
         }
     }
-}
-
-/// What a patch takes of memory, about: its lists are what makes one large.
-fn bytes_of(patch: &PatchFacts) -> usize {
-    /// A text with its place in a list and in the heap.
-    const TEXT_BYTES: usize = 56;
-    let texts = [&patch.os_versions, &patch.cves, &patch.supersedes, &patch.advisories, &patch.prerequisites];
-    let texts = texts.iter().map(|list| list.len()).sum::<usize>();
-    let targets = patch.targets.len() * (size_of::<FixTarget>() + 4 * TEXT_BYTES);
-    size_of::<PatchFacts>() + patch.name.len() + (texts + 4) * TEXT_BYTES + targets
 }

@@ -18,8 +18,6 @@ pub const RECORD_NODES_MAX: usize = 200_000;
 pub const RECORDS_MAX: usize = 2_000_000;
 /// Patches of a document: Debian's whole history has some 20,000.
 pub const PATCHES_MAX: usize = 100_000;
-/// Memory of a document's patches, about: Ubuntu's whole database needs some 40 MiB.
-pub const PATCHES_BYTES_MAX: usize = 128 << 20;
 /// CVEs of one patch: a kernel advisory has some hundreds, a cumulative update some thousands.
 pub const PATCH_CVES_MAX: usize = 5_000;
 /// Products or packages of one patch.
