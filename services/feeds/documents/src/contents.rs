@@ -15,6 +15,9 @@ pub struct Contents {
     pub document_id: Option<String>,
     /// The publisher's own date of the document: of its last revision, or of its newest record.
     pub document_date: Option<DateTime<Utc>>,
+    /// Until when the publisher wants the document believed, where it says so: a repository's `Valid-Until`. Whether
+    /// that has passed is for the reader's clock to say.
+    pub valid_until: Option<DateTime<Utc>>,
     /// Patches, in the document's order.
     pub patches: Vec<PatchFacts>,
     /// What the document says of vulnerabilities, whether or not a patch closes them.

@@ -24,6 +24,7 @@ pub(crate) mod osv;
 pub(crate) mod oval;
 pub(crate) mod repomd;
 pub(crate) mod rolie;
+pub(crate) mod ubuntu;
 pub(crate) mod ubuntu_notices;
 pub(crate) mod ubuntu_usndb;
 pub(crate) mod updateinfo;

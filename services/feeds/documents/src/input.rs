@@ -158,6 +158,15 @@ impl<'a> Input<'a> {
     /// The next line without its end, or none; each line is a record. `line` is overwritten.
     pub(crate) fn next_line(&mut self, line: &mut String) -> Result<bool, DocumentError> {
         self.progress.mark();
+        let read = self.next_piece(line)?;
+        while line.ends_with(['\n', '\r']) {
+            line.pop();
+        }
+        Ok(read)
+    }
+
+    /// The next line with its end, or none; a record of several lines marks its own beginning.
+    pub(crate) fn next_piece(&mut self, line: &mut String) -> Result<bool, DocumentError> {
         line.clear();
         let read = self.text.read_line(line).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData
@@ -167,9 +176,6 @@ impl<'a> Input<'a> {
             }
             _ => error.into(),
         })?;
-        while line.ends_with(['\n', '\r']) {
-            line.pop();
-        }
         Ok(read > 0)
     }
 }

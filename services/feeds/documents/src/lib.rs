@@ -9,6 +9,7 @@
 pub mod contents;
 mod cvss;
 pub mod dates;
+mod deb822;
 mod error;
 pub mod figures;
 mod format;
