@@ -13,7 +13,11 @@ const JSON: &str = include_str!("documents/alpine-secdb.json");
 const YAML: &str = include_str!("documents/alpine-secdb.yaml");
 
 fn try_read(text: &str) -> Result<Document, DocumentError> {
-    let options = Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), figures: true };
+    let options = Options {
+        feed_id: FeedId(uuid::Uuid::from_u128(7)),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    };
     feeds_documents::read(std::io::Cursor::new(text.as_bytes()), options)
 }
 

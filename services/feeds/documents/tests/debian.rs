@@ -22,7 +22,11 @@ const ALL: [(Format, &str); 4] = [
 ];
 
 fn try_read(bytes: &[u8]) -> Result<Document, DocumentError> {
-    let options = Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), figures: true };
+    let options = Options {
+        feed_id: FeedId(uuid::Uuid::from_u128(7)),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    };
     feeds_documents::read(std::io::Cursor::new(bytes), options)
 }
 

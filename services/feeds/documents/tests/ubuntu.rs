@@ -13,7 +13,11 @@ const DATABASE: &str = include_str!("documents/ubuntu-usndb.json");
 const PAGE: &str = include_str!("documents/ubuntu-notices.json");
 
 fn try_read(text: &[u8]) -> Result<Document, DocumentError> {
-    let options = Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), figures: true };
+    let options = Options {
+        feed_id: FeedId(uuid::Uuid::from_u128(7)),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    };
     feeds_documents::read(std::io::Cursor::new(text), options)
 }
 

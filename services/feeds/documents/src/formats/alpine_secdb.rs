@@ -5,7 +5,8 @@
 //!
 //! The database has no dates, and a patch must have one. It is the earliest day that the document allows: not before the
 //! branch was released, and not before the year of the newest CVE that the patch closes. So it is the same each time,
-//! never later than the truth, and in the right order of years. What cannot be dated so is left out.
+//! never later than the truth, and in the right order of years. What allows no such day gets that of its arrival; either
+//! way the patch says that it is not dated.
 
 mod branch;
 mod yaml;
@@ -165,7 +166,7 @@ impl<'a> Database<'a> {
 
     /// Makes patches of the fixes, when all is known of the database.
     fn finish(self) -> Result<(), DocumentError> {
-        let Reading { contents, figures, feed_id } = self.reading;
+        let Reading { contents, figures, feed_id, received_on } = self.reading;
         figures.set("packages", contents.records);
         figures.set("distro", self.version.clone());
         figures.set("repo", self.repository.clone());
@@ -179,10 +180,8 @@ impl<'a> Database<'a> {
             return Ok(());
         };
         for fix in &self.fixes {
-            match fix.day(&branch) {
-                Some(day) => contents.patch(fix.patch(*feed_id, &branch, day))?,
-                None => contents.quarantine(format!("{}: nothing tells when it was published", fix.id())),
-            }
+            let day = fix.day(&branch).unwrap_or(*received_on);
+            contents.patch(PatchFacts { is_dated: false, ..fix.patch(*feed_id, &branch, day) })?;
         }
         Ok(())
     }
