@@ -209,7 +209,9 @@ impl Draft {
         let order = if is_dpkg { VersionOrder::Dpkg } else { VersionOrder::Rpm };
         let mut releases: BTreeMap<OsRelease, OnRelease> = BTreeMap::new();
         for (test, context) in &self.tests {
-            let Some(fixed) = checks.fixed(*test) else { continue };
+            let Some(fixed) = checks.fixed(*test).filter(|fixed| !fixed.packages.is_empty()) else {
+                continue;
+            };
             let Some(context) = contexts.get(*context as usize) else { continue };
             let version = without_zero_epoch(fixed.version);
             // Debian's way to say that a release never had the fault.
