@@ -3,8 +3,10 @@
 pub mod cpe;
 pub mod ecosystem;
 mod linux;
+mod red_hat;
 
 pub use linux::{named, of_dist_tag, without_zero_epoch};
+pub use red_hat::is_minor_of;
 
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
@@ -84,6 +86,19 @@ impl Vendor {
         } else {
             None
         }
+    }
+}
+
+/// What kind of update an advisory is, by the letters of its id: Red Hat's `RHBA-…` repairs bugs and `RHEA-…` adds
+/// features, and so do those of its rebuilds; SUSE's are recommended, optional and feature updates (`SUSE-RU-…`).
+pub fn classification(advisory: &str) -> Classification {
+    let mut parts = advisory.split(['-', '_']);
+    let first = parts.next().unwrap_or_default();
+    let kind = if first.ends_with("SUSE") { parts.next() } else { first.get(2..) };
+    match kind {
+        Some("BA" | "RU" | "OU") => Classification::Other,
+        Some("EA" | "FU") => Classification::Feature,
+        Some(_) | None => Classification::Security,
     }
 }
 

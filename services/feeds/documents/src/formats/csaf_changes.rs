@@ -2,13 +2,14 @@
 //!
 //! A list of deletions (`deletions.csv`) looks the same: whoever fetched it knows which of the two it is.
 
-use super::csaf_links::Links;
 use crate::DocumentError;
+use crate::contents::Link;
 use crate::dates;
 use crate::head::{Head, Kind};
 use crate::input::Input;
+use crate::limits::RECORDS_MAX;
 use crate::reading::Reading;
-use crate::text::clipped;
+use crate::text::{clipped, is_reference};
 use chrono::DateTime;
 use csv::{ReaderBuilder, StringRecord};
 use std::io::{self, Read};
@@ -35,7 +36,6 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
         .flexible(true)
         .from_reader(LastByte { inner: input, last: 0 });
     let mut row = StringRecord::new();
-    let mut links = Links::default();
     let contents = &mut reading.contents;
     // A row that cannot be read is left out, but not the last one: there the list was cut.
     let mut unreadable: Option<String> = None;
@@ -49,6 +49,9 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
             contents.quarantine(reason);
         }
         contents.records += 1;
+        if contents.records > RECORDS_MAX {
+            return Err(DocumentError::TooManyRecords { limit: RECORDS_MAX });
+        }
         let path = row.get(0).unwrap_or_default();
         if contents.records == 1 {
             reading.figures.set("first", row.iter().collect::<Vec<_>>());
@@ -58,12 +61,13 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
         row.get(1).unwrap_or_default().clone_into(&mut row_time);
         let updated = dates::instant(&row_time);
         if row.len() != 2 || updated.is_none() {
-            links.count(path)?;
             unreadable = Some(format!("row {}: no path and time: {}", contents.records, clipped(path)));
             continue;
         }
-        if let Err(reason) = links.add(contents, path, updated)? {
-            contents.quarantine(format!("row {}: {reason}", contents.records));
+        if is_reference(path.trim()) {
+            contents.link(Link { updated, ..Link::to(path) })?;
+        } else {
+            contents.quarantine(format!("row {}: {path:?} is no address of a document", contents.records));
         }
         contents.document_date = contents.document_date.max(updated);
     }

@@ -16,9 +16,6 @@ use feeds_domain::severity;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// Ratings of one document: some 40,000 CVEs in some five releases have an urgency.
-const RATINGS_MAX: usize = 500_000;
-
 /// Whether a document begins like the tracker.
 pub(crate) fn is(head: &Head) -> bool {
     head.kind == Kind::JsonObject && head.has(3, "releases")
@@ -38,7 +35,7 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
                     contents.quarantine(format!("{source:?} is not a source package"));
                 }
             }
-            Nested::Inner(id, record) => vulnerability(contents, figures, &source, id, record),
+            Nested::Inner(id, record) => vulnerability(contents, figures, &source, id, record)?,
             Nested::NoObject => {
                 contents.quarantine(format!("{source}: its vulnerabilities are not an object"));
             }
@@ -51,25 +48,38 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     Ok(())
 }
 
-fn vulnerability(contents: &mut Contents, figures: &mut Figures, source: &str, id: &str, record: &RawValue) {
+fn vulnerability(
+    contents: &mut Contents,
+    figures: &mut Figures,
+    source: &str,
+    id: &str,
+    record: &RawValue,
+) -> Result<(), DocumentError> {
     let record: Map<String, Value> = match json::item(record) {
         Ok(record) => record,
-        Err(reason) => return contents.quarantine(format!("{source}/{id}: {reason}")),
+        Err(reason) => {
+            contents.quarantine(format!("{source}/{id}: {reason}"));
+            return Ok(());
+        }
     };
     let nothing = Value::Object(Map::new());
     let Value::Object(releases) = record.get("releases").unwrap_or(&nothing) else {
-        return contents.quarantine(format!("{source}/{id}: its releases are not an object"));
+        contents.quarantine(format!("{source}/{id}: its releases are not an object"));
+        return Ok(());
     };
     if figures.on() {
         count(figures, source, id, releases);
     }
     // `TEMP-0290435-0B57B5` and the like have no number outside Debian.
     if !is_cve(id) || !is_plain(source) {
-        return;
+        return Ok(());
     }
     for (codename, release) in releases {
-        rate(contents, source, id, codename, release);
+        if let Some(rating) = rating(source, id, codename, release) {
+            contents.rate(rating)?;
+        }
     }
+    Ok(())
 }
 
 fn count(figures: &mut Figures, source: &str, id: &str, releases: &Map<String, Value>) {
@@ -87,23 +97,16 @@ fn count(figures: &mut Figures, source: &str, id: &str, releases: &Map<String, V
     }
 }
 
-fn rate(contents: &mut Contents, source: &str, cve: &str, codename: &str, release: &Value) {
+fn rating(source: &str, cve: &str, codename: &str, release: &Value) -> Option<Rating> {
     // `sid` has no version: no device runs a fix "for sid" of this list.
-    let Some(os) = identity::debian(codename) else { return };
-    let Some(urgency) = release.get("urgency").and_then(Value::as_str) else { return };
+    let os = identity::debian(codename)?;
+    let urgency = release.get("urgency").and_then(Value::as_str)?;
     let severity = severity::from_word(urgency);
-    if severity == Severity::Unknown {
-        return;
-    }
-    if contents.ratings.len() >= RATINGS_MAX {
-        contents.quarantine(format!("{source}/{cve}: more than {RATINGS_MAX} ratings"));
-        return;
-    }
-    contents.ratings.push(Rating {
+    (severity != Severity::Unknown).then(|| Rating {
         source: source.to_owned(),
         cve: cve.to_owned(),
         os_version: os.version,
         vendor_severity: severity::word(urgency).to_owned(),
         severity,
-    });
+    })
 }

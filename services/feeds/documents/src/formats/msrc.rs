@@ -145,12 +145,12 @@ impl Month<'_> {
         }
         let cvss = cvss(&advisory.scores);
         if is_cve(id) && !cvss.is_empty() {
-            self.reading.contents.vulnerabilities.push(VulnerabilityFacts {
+            self.reading.contents.vulnerability(VulnerabilityFacts {
                 cve: id.to_owned(),
                 source: "microsoft".to_owned(),
                 cvss,
                 ..VulnerabilityFacts::default()
-            });
+            })?;
         }
         Ok(())
     }

@@ -198,9 +198,9 @@ fn fixes(packages: &[Package]) -> Fixes<'_> {
         let version = package.version.as_deref().unwrap_or_default();
         fixes.needs_subscription |= package.pocket.as_deref().is_some_and(ubuntu::is_for_subscribers);
         if package.is_source && !version.is_empty() {
-            fixes.sources.insert(&package.name, version);
+            fixes.sources.push((&package.name, version));
         } else if !package.is_source {
-            fixes.binaries.insert(&package.name, version);
+            fixes.binaries.push((&package.name, version));
         }
     }
     fixes

@@ -127,7 +127,7 @@ fn take(reading: &mut Reading, key: &str, id: &str, entry: &Entry) -> Result<(),
 }
 
 fn fixes(release: &Release) -> Fixes<'_> {
-    fn versions(packages: &BTreeMap<String, Package>) -> BTreeMap<&str, &str> {
+    fn versions(packages: &BTreeMap<String, Package>) -> Vec<(&str, &str)> {
         packages.iter().map(|(name, package)| (name.as_str(), package.version.as_str())).collect()
     }
     let pockets = release.binaries.values().filter_map(|package| package.pocket.as_deref());
