@@ -10,7 +10,9 @@ pub use red_hat::is_minor_of;
 
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
-use contracts::{Cadence, Classification, DevicePlatform, NAMESPACE, OsRelease, RebootBehaviour, Severity};
+use contracts::{
+    Cadence, Classification, DevicePlatform, NAMESPACE, OsRelease, RebootBehaviour, Severity, VersionOrder,
+};
 use kernel::{FeedId, PatchId};
 
 /// Publishers of patches. The same advisory in several formats (CSAF, OVAL, OSV, updateinfo) is one patch per release.
@@ -57,6 +59,27 @@ impl Vendor {
             Self::Dell => "dell",
             Self::Lenovo => "lenovo",
             Self::AzureStack => "azurestack",
+        }
+    }
+
+    /// How the versions of its packages are ordered; those of firmware and of Windows are in no order of packages.
+    pub fn version_order(self) -> VersionOrder {
+        match self {
+            Self::Debian | Self::Ubuntu => VersionOrder::Dpkg,
+            Self::Alpine | Self::Wolfi => VersionOrder::Apk,
+            Self::RedHat
+            | Self::CentOs
+            | Self::AlmaLinux
+            | Self::Rocky
+            | Self::Oracle
+            | Self::Amazon
+            | Self::Fedora
+            | Self::Suse
+            | Self::AzureLinux
+            | Self::Microsoft
+            | Self::Dell
+            | Self::Lenovo
+            | Self::AzureStack => VersionOrder::Rpm,
         }
     }
 

@@ -9,10 +9,10 @@ use crate::head::{Head, Kind};
 use crate::input::Input;
 use crate::limits::RECORDS_MAX;
 use crate::reading::Reading;
+use crate::rows::Rows;
 use crate::text::{clipped, is_reference};
 use chrono::DateTime;
 use csv::{ReaderBuilder, StringRecord};
-use std::io::{self, Read};
 
 /// Whether a document begins like one.
 pub(crate) fn is(head: &Head) -> bool {
@@ -30,21 +30,13 @@ pub(crate) fn is(head: &Head) -> bool {
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["paths"]);
     reading.figures.add("rows", 0);
-    let progress = input.progress.clone();
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(LastByte { inner: input, last: 0 });
+    let mut rows = Rows::without_header(input);
     let mut row = StringRecord::new();
     let contents = &mut reading.contents;
     // A row that cannot be read is left out, but not the last one: there the list was cut.
     let mut unreadable: Option<String> = None;
     let mut row_time = String::new();
-    loop {
-        progress.mark();
-        if !reader.read_record(&mut row)? {
-            break;
-        }
+    while rows.next(&mut row)? {
         if let Some(reason) = unreadable.take() {
             contents.quarantine(reason);
         }
@@ -73,25 +65,11 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     }
     // What is left of a time that was cut is often a time as well; a whole one ends with its zone.
     let is_whole = DateTime::parse_from_rfc3339(row_time.trim()).is_ok();
-    if unreadable.is_none() && reader.get_ref().last != b'\n' && !is_whole {
+    if unreadable.is_none() && !rows.ends_with_a_line() && !is_whole {
         unreadable = Some(format!("the last row ends at {}", clipped(&row_time)));
     }
     match unreadable {
         Some(reason) => Err(DocumentError::truncated(reason)),
         None => Ok(()),
-    }
-}
-
-/// Remembers the last byte that was read.
-struct LastByte<R> {
-    inner: R,
-    last: u8,
-}
-
-impl<R: Read> Read for LastByte<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buf)?;
-        self.last = buf.get(..read).and_then(<[u8]>::last).copied().unwrap_or(self.last);
-        Ok(read)
     }
 }

@@ -1,8 +1,10 @@
 //! What Ubuntu's notices say, in whatever format: one patch for each release that a notice is for.
 
+use crate::DocumentError;
 use crate::identity::{self, Vendor};
 use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX};
 use crate::packages::Packages;
+use crate::reading::Reading;
 use crate::text::{clipped, is_cve, is_plain};
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
@@ -34,8 +36,24 @@ pub(crate) struct Fixes<'a> {
 }
 
 impl Notice<'_> {
-    /// The patch for a release, or why there is none.
-    pub(crate) fn patch(
+    /// Adds the patch for a release, or the reason why there is none.
+    pub(crate) fn add(
+        &self,
+        codename: &str,
+        os: &OsRelease,
+        fixes: &Fixes<'_>,
+        reading: &mut Reading,
+    ) -> Result<(), DocumentError> {
+        match self.patch(reading.feed_id, codename, os, fixes) {
+            Ok(patch) => reading.contents.patch(patch),
+            Err(reason) => {
+                reading.contents.quarantine(format!("{} for {codename}: {reason}", self.id));
+                Ok(())
+            }
+        }
+    }
+
+    fn patch(
         &self,
         feed_id: FeedId,
         codename: &str,

@@ -148,11 +148,8 @@ fn take(reading: &mut Reading, entry: &Entry) -> Result<(), DocumentError> {
         cves: ubuntu::cves(entry.cves_ids.iter().map(String::as_str)),
     };
     for (codename, Packages(packages)) in &entry.release_packages {
-        let Some(os) = release(entry, codename, contents) else { continue };
-        match notice.patch(reading.feed_id, codename, &os, &fixes(packages)) {
-            Ok(patch) => contents.patch(patch)?,
-            Err(reason) => contents.quarantine(format!("{id} for {codename}: {reason}")),
-        }
+        let Some(os) = release(entry, codename, &mut reading.contents) else { continue };
+        notice.add(codename, &os, &fixes(packages), reading)?;
     }
     Ok(())
 }

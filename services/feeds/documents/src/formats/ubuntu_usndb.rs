@@ -115,13 +115,10 @@ fn take(reading: &mut Reading, key: &str, id: &str, entry: &Entry) -> Result<(),
     };
     for (codename, release) in &entry.releases {
         let Some(os) = identity::ubuntu(codename) else {
-            contents.quarantine(format!("{id}: release {codename:?} is not known"));
+            reading.contents.quarantine(format!("{id}: release {codename:?} is not known"));
             continue;
         };
-        match notice.patch(reading.feed_id, codename, &os, &fixes(release)) {
-            Ok(patch) => contents.patch(patch)?,
-            Err(reason) => contents.quarantine(format!("{id} for {codename}: {reason}")),
-        }
+        notice.add(codename, &os, &fixes(release), reading)?;
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ impl Releases {
         }
         self.fixes += 1;
         let fix = Fix { access: ecosystem.access, version: version.to_owned() };
-        let order = order_of(ecosystem.vendor);
+        let order = ecosystem.vendor.version_order();
         match self.release(ecosystem).packages.entry(package.to_owned()) {
             Entry::Vacant(new) => {
                 new.insert(fix);
@@ -162,7 +162,7 @@ impl Record<'_> {
         if release.packages.len() > PATCH_TARGETS_MAX {
             return Err(format!("{id}: it fixes more than {PATCH_TARGETS_MAX} packages"));
         }
-        let order = order_of(vendor);
+        let order = vendor.version_order();
         let mut packages = Packages::new(order);
         for (package, fix) in &release.packages {
             match order {
@@ -221,26 +221,5 @@ impl Record<'_> {
             pages.filter_map(|reference| web_address(&reference.url))
         };
         pages().find(|url| url.ends_with(&self.id)).or_else(|| pages().next()).map(str::to_owned)
-    }
-}
-
-/// How versions of a distribution's packages are ordered.
-fn order_of(vendor: Vendor) -> VersionOrder {
-    match vendor {
-        Vendor::Debian | Vendor::Ubuntu => VersionOrder::Dpkg,
-        Vendor::Alpine | Vendor::Wolfi => VersionOrder::Apk,
-        Vendor::Microsoft
-        | Vendor::RedHat
-        | Vendor::CentOs
-        | Vendor::AlmaLinux
-        | Vendor::Rocky
-        | Vendor::Oracle
-        | Vendor::Amazon
-        | Vendor::Fedora
-        | Vendor::Suse
-        | Vendor::AzureLinux
-        | Vendor::Dell
-        | Vendor::Lenovo
-        | Vendor::AzureStack => VersionOrder::Rpm,
     }
 }

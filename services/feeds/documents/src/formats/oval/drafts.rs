@@ -11,7 +11,7 @@ use crate::packages::Packages;
 use crate::text::{clipped, cves_in};
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
-use contracts::{DevicePlatform, OsRelease, RebootBehaviour, Severity, VersionOrder};
+use contracts::{DevicePlatform, OsRelease, RebootBehaviour, Severity};
 use feeds_domain::severity;
 use kernel::FeedId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -202,8 +202,7 @@ impl Draft {
         contexts: &[Context],
         checks: &Checks,
     ) -> Result<BTreeMap<OsRelease, Packages>, String> {
-        let is_dpkg = matches!(self.vendor, Vendor::Debian | Vendor::Ubuntu);
-        let order = if is_dpkg { VersionOrder::Dpkg } else { VersionOrder::Rpm };
+        let order = self.vendor.version_order();
         let mut releases: BTreeMap<OsRelease, Packages> = BTreeMap::new();
         for (test, context) in &self.tests {
             let Some(fixed) = checks.fixed(*test).filter(|fixed| !fixed.packages.is_empty()) else {
