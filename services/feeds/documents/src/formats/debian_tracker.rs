@@ -18,7 +18,8 @@ use serde_json::{Map, Value};
 
 /// Whether a document begins like the tracker.
 pub(crate) fn is(head: &Head) -> bool {
-    head.kind == Kind::JsonObject && head.has(3, "releases")
+    let is_id = |key: &str| key.starts_with("CVE-") || key.starts_with("TEMP-");
+    head.kind == Kind::JsonObject && head.has(3, "releases") && head.keys(2).any(is_id)
 }
 
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
