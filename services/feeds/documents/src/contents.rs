@@ -104,7 +104,7 @@ impl Contents {
         }
         self.weigh(patch_bytes(&facts) + KNOWN_ID_BYTES)?;
         if self.ids.insert(facts.patch_id) {
-            self.patches.push(facts);
+            push(&mut self.patches, facts);
         } else {
             self.quarantine(format!("{} is here twice, the first one counts", facts.vendor_patch_id));
         }
@@ -122,9 +122,14 @@ impl Contents {
         Ok(())
     }
 
-    /// Accounts for memory that patches will take, before they do.
+    /// Accounts for memory that a parser takes until it is done.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), DocumentError> {
         self.weigh(bytes)
+    }
+
+    /// Memory that was accounted for is free again.
+    pub(crate) fn let_go(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes as u64);
     }
 
     /// Adds what is said of a vulnerability.
@@ -135,15 +140,18 @@ impl Contents {
         // Most have one score, and a list that grows begins with room for four.
         facts.cvss.shrink_to_fit();
         self.weigh(vulnerability_bytes(&facts))?;
-        self.vulnerabilities.push(facts);
+        push(&mut self.vulnerabilities, facts);
         Ok(())
     }
 
     /// Adds a patch that is taken back.
     pub(crate) fn withdraw(&mut self, withdrawal: Withdrawal) -> Result<(), DocumentError> {
+        if self.withdrawn.len() >= PATCHES_MAX {
+            return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
+        }
         let texts = text_bytes(&withdrawal.vendor_patch_id) + text_bytes(&withdrawal.reason);
         self.weigh(size_of::<Withdrawal>() + texts)?;
-        self.withdrawn.push(withdrawal);
+        push(&mut self.withdrawn, withdrawal);
         Ok(())
     }
 
@@ -154,7 +162,7 @@ impl Contents {
         }
         let texts = [&rating.source, &rating.cve, &rating.os_version, &rating.vendor_severity];
         self.weigh(size_of::<Rating>() + texts.into_iter().map(|text| text_bytes(text)).sum::<usize>())?;
-        self.ratings.push(rating);
+        push(&mut self.ratings, rating);
         Ok(())
     }
 
@@ -169,7 +177,7 @@ impl Contents {
         }
         let sha256 = link.sha256.as_deref().map_or(0, text_bytes);
         self.weigh(size_of::<Link>() + text_bytes(&link.href) + sha256)?;
-        self.links.push(link);
+        push(&mut self.links, link);
         Ok(())
     }
 
@@ -213,7 +221,15 @@ const KNOWN_ID_BYTES: usize = 40;
 /// What an allocation takes besides its bytes, and what it is a multiple of.
 const ALLOCATION_BYTES: usize = 16;
 
-fn text_bytes(text: &str) -> usize {
+/// Adds to a list that grows by a sixteenth: doubled, the longest would take memory for nothing.
+fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(list.len() / 16 + 16);
+    }
+    list.push(item);
+}
+
+pub(crate) fn text_bytes(text: &str) -> usize {
     if text.is_empty() { 0 } else { (text.len() + ALLOCATION_BYTES).next_multiple_of(ALLOCATION_BYTES) }
 }
 
@@ -222,11 +238,12 @@ fn list_bytes(list: &[String]) -> usize {
 }
 
 fn patch_bytes(patch: &PatchFacts) -> usize {
+    let texts = [&patch.name, &patch.vendor_patch_id, &patch.vendor_severity];
+    let more = [&patch.url, &patch.version].into_iter().flatten();
     let lists = [&patch.os_versions, &patch.cves, &patch.supersedes, &patch.advisories, &patch.prerequisites];
     let targets: usize = patch.targets.iter().map(target_bytes).sum();
     size_of::<PatchFacts>()
-        + text_bytes(&patch.name)
-        + text_bytes(&patch.vendor_patch_id)
+        + texts.into_iter().chain(more).map(|text| text_bytes(text)).sum::<usize>()
         + lists.into_iter().map(|list| list_bytes(list)).sum::<usize>()
         + size_of_val(patch.targets.as_slice())
         + targets
@@ -256,7 +273,8 @@ fn target_bytes(target: &FixTarget) -> usize {
 
 fn vulnerability_bytes(facts: &VulnerabilityFacts) -> usize {
     let scores = facts.cvss.iter().map(|score| text_bytes(&score.version) + text_bytes(&score.vector));
-    let kev = facts.kev.iter().map(|kev| kev.vendor.len() + kev.product.len() + kev.name.len());
+    let kev =
+        facts.kev.iter().flat_map(|kev| [&kev.vendor, &kev.product, &kev.name]).map(|text| text_bytes(text));
     size_of::<VulnerabilityFacts>()
         + text_bytes(&facts.cve)
         + text_bytes(&facts.source)

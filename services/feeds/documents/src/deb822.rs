@@ -3,6 +3,9 @@
 use crate::DocumentError;
 use crate::input::Input;
 
+/// Fields of one paragraph: real ones have some thirty.
+const FIELDS_MAX: usize = 1_000;
+
 /// One paragraph: names and values in the order of the document.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Paragraph {
@@ -14,7 +17,7 @@ impl Paragraph {
     pub(crate) fn first_of(text: &str) -> Self {
         let mut paragraph = Self::default();
         for line in text.lines() {
-            if paragraph.take(line) == Line::Separator && !paragraph.is_empty() {
+            if paragraph.take(line) == Line::Separator && !paragraph.is_empty() || !paragraph.is_bounded() {
                 break;
             }
         }
@@ -28,14 +31,16 @@ impl Paragraph {
         }
         let (mut paragraph, mut has_ended) = (Self::default(), false);
         for line in text.lines() {
-            match paragraph.take(line) {
+            let line = paragraph.take(line);
+            paragraph.check()?;
+            match line {
                 Line::Separator => has_ended = !paragraph.is_empty(),
                 Line::Field if has_ended => {
                     return Err(DocumentError::malformed("it has a second paragraph"));
                 }
                 Line::Field => {}
                 Line::Neither => {
-                    return Err(DocumentError::malformed(format!("{line:?} belongs to no field")));
+                    return Err(DocumentError::malformed("a line belongs to no field"));
                 }
             }
         }
@@ -53,6 +58,14 @@ impl Paragraph {
     /// Whether there is no field.
     pub(crate) fn is_empty(&self) -> bool {
         self.fields.is_empty()
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.fields.len() <= FIELDS_MAX
+    }
+
+    fn check(&self) -> Result<(), DocumentError> {
+        if self.is_bounded() { Ok(()) } else { Err(DocumentError::TooManyRecords { limit: FIELDS_MAX }) }
     }
 
     /// Takes a line in, and says whether it is the one that ends the paragraph.
@@ -111,7 +124,9 @@ impl<'a> Paragraphs<'a> {
             let Some(line) = self.line.strip_suffix('\n') else {
                 return Err(DocumentError::truncated("the last line has no end"));
             };
-            match paragraph.take(line.trim_end_matches('\r')) {
+            let line = paragraph.take(line.trim_end_matches('\r'));
+            paragraph.check()?;
+            match line {
                 Line::Field => {}
                 Line::Neither => self.unreadable_lines += 1,
                 Line::Separator if paragraph.is_empty() => {}

@@ -135,6 +135,7 @@ impl From<DocumentError> for io::Error {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the system may learn new kinds")]
 impl From<io::Error> for DocumentError {
     fn from(error: io::Error) -> Self {
         if let Some(Stopped(error)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
@@ -168,6 +169,7 @@ impl From<serde_json::Error> for DocumentError {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn new kinds")]
 impl From<csv::Error> for DocumentError {
     fn from(error: csv::Error) -> Self {
         let reason = error.to_string();
@@ -178,6 +180,7 @@ impl From<csv::Error> for DocumentError {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn new kinds")]
 impl From<quick_xml::Error> for DocumentError {
     fn from(error: quick_xml::Error) -> Self {
         use quick_xml::errors::{Error, IllFormedError};

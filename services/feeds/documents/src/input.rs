@@ -170,14 +170,7 @@ impl<'a> Input<'a> {
     /// The next line with its end, or none; a record of several lines marks its own beginning.
     pub(crate) fn next_piece(&mut self, line: &mut String) -> Result<bool, DocumentError> {
         line.clear();
-        let read = self.text.read_line(line).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidData
-                if error.get_ref().is_none_or(|inner| !inner.is::<crate::error::Stopped>()) =>
-            {
-                DocumentError::WrongEncoding { encoding: UTF_8.name().to_owned(), reason: error.to_string() }
-            }
-            _ => error.into(),
-        })?;
+        let read = self.text.read_line(line)?;
         Ok(read > 0)
     }
 }
@@ -238,12 +231,10 @@ struct Bounded<R> {
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buf)?;
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            if self.most == DECODED_BYTES_MAX {
-                DocumentError::TooLarge { limit: DECODED_BYTES_MAX }
-            } else {
-                DocumentError::Bomb { limit: DECODED_RATIO_MAX }
-            }
+        self.left = self.left.checked_sub(read as u64).ok_or(if self.most == DECODED_BYTES_MAX {
+            DocumentError::TooLarge { limit: DECODED_BYTES_MAX }
+        } else {
+            DocumentError::Bomb { limit: DECODED_RATIO_MAX }
         })?;
         Ok(read)
     }

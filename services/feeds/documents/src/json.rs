@@ -3,16 +3,18 @@
 //! An item is `&RawValue`: syntactically right, and read into a type by [`item`], so that one item of a wrong shape can be
 //! quarantined while the rest of the document is read.
 
+mod bounded;
 pub(crate) mod paths;
+
+pub(crate) use bounded::{list, map};
 
 use crate::DocumentError;
 use crate::input::{Input, Progress};
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::cell::RefCell;
 use std::fmt;
-use std::marker::PhantomData;
 
 /// How a field of the document's object is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,39 +82,6 @@ pub(crate) fn value<T: for<'de> Deserialize<'de>>(input: Input<'_>) -> Result<T,
 /// Reads an item into a type; the error is a reason to quarantine it.
 pub(crate) fn item<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, String> {
     serde_json::from_str(raw.get()).map_err(|error| error.to_string())
-}
-
-/// A list of at most `MAX` elements: `#[serde(deserialize_with = "json::list::<_, _, 1000>")]`. `null` is an empty one.
-pub(crate) fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>, const MAX: usize>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    struct List<T, const MAX: usize>(PhantomData<T>);
-    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
-        type Value = Vec<T>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "a list of at most {MAX} elements")
-        }
-        fn visit_unit<E>(self) -> Result<Vec<T>, E> {
-            Ok(Vec::new())
-        }
-        fn visit_none<E>(self) -> Result<Vec<T>, E> {
-            Ok(Vec::new())
-        }
-        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<T>, D::Error> {
-            deserializer.deserialize_seq(self)
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
-            let mut list = Vec::new();
-            while let Some(element) = seq.next_element()? {
-                if list.len() >= MAX {
-                    return Err(A::Error::custom(format_args!("a list has more than {MAX} elements")));
-                }
-                list.push(element);
-            }
-            Ok(list)
-        }
-    }
-    deserializer.deserialize_option(List::<T, MAX>(PhantomData))
 }
 
 /// What seeds share: where a record begins, and the parser's own refusal while serde passes on an error of its own.

@@ -1,6 +1,7 @@
 //! Fixed packages of one patch, brought together: one target for each package, whatever it was built for.
 
 use crate::identity::without_zero_epoch;
+use crate::limits::PATCH_TARGETS_MAX;
 use contracts::{FixTarget, OsRelease, VersionOrder};
 use debversion::Version;
 use std::cmp::Ordering;
@@ -12,29 +13,64 @@ pub(crate) struct Packages {
     order: VersionOrder,
     /// Source package to version.
     sources: BTreeMap<String, String>,
-    /// Package and module stream, to processor architecture, to the highest version that was named.
-    fixed: BTreeMap<(String, Option<String>), BTreeMap<String, String>>,
+    /// Binary package to what was built of it.
+    fixed: BTreeMap<String, Vec<Build>>,
+    /// One of them was built for more than anybody builds for.
+    is_endless: bool,
+}
+
+/// The highest version of a package for one processor architecture and module stream.
+#[derive(Debug)]
+struct Build {
+    module: Option<String>,
+    architecture: String,
+    version: String,
 }
 
 /// What is built once for all processors.
 const FOR_ALL: &[&str] = &["noarch", "all", ""];
+/// Builds of one package: some ten architectures, in some module streams.
+const BUILDS_MAX: usize = 200;
 
 impl Packages {
     pub(crate) fn new(order: VersionOrder) -> Self {
-        Self { order, sources: BTreeMap::new(), fixed: BTreeMap::new() }
+        Self { order, sources: BTreeMap::new(), fixed: BTreeMap::new(), is_endless: false }
     }
 
     /// One build of a package; an empty architecture is any.
     pub(crate) fn add(&mut self, package: &str, module: Option<&str>, architecture: &str, version: &str) {
         let version = without_zero_epoch(version);
         let architecture = if FOR_ALL.contains(&architecture) { "" } else { architecture };
-        let builds = self.fixed.entry((package.to_owned(), module.map(str::to_owned))).or_default();
-        keep_later(self.order, builds, architecture, version);
+        let build = || Build {
+            module: module.map(str::to_owned),
+            architecture: architecture.to_owned(),
+            version: version.to_owned(),
+        };
+        let Some(builds) = self.fixed.get_mut(package) else {
+            self.fixed.insert(package.to_owned(), vec![build()]);
+            return;
+        };
+        let is_it =
+            |known: &&mut Build| known.architecture == architecture && known.module.as_deref() == module;
+        match builds.iter_mut().find(is_it) {
+            Some(known) if is_later(self.order, version, &known.version) => {
+                version.clone_into(&mut known.version);
+            }
+            Some(_) => {}
+            None if builds.len() >= BUILDS_MAX => self.is_endless = true,
+            None => builds.push(build()),
+        }
     }
 
     /// A source package; its version is in Debian's order.
     pub(crate) fn add_source(&mut self, source: &str, version: &str) {
-        keep_later(VersionOrder::Dpkg, &mut self.sources, source, version);
+        match self.sources.get_mut(source) {
+            Some(known) if is_later(VersionOrder::Dpkg, version, known) => version.clone_into(known),
+            Some(_) => {}
+            None => {
+                self.sources.insert(source.to_owned(), version.to_owned());
+            }
+        }
     }
 
     /// Takes over packages that have become targets before.
@@ -55,17 +91,20 @@ impl Packages {
         self.fixed.len() + self.sources.len()
     }
 
-    /// What must be on a device of the release.
-    pub(crate) fn into_targets(self, os: &OsRelease) -> Vec<FixTarget> {
+    /// What must be on a device of the release, or why that cannot be told.
+    pub(crate) fn into_targets(self, os: &OsRelease) -> Result<Vec<FixTarget>, String> {
+        if self.is_endless {
+            return Err(format!("one of its packages has more than {BUILDS_MAX} builds"));
+        }
         let source =
             |(source, fixed_version)| FixTarget::SourcePackage { os: os.clone(), source, fixed_version };
         let mut targets: Vec<FixTarget> = self.sources.into_iter().map(source).collect();
-        for ((package, module), builds) in self.fixed {
-            let mut by_version: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-            for (architecture, version) in builds {
-                by_version.entry(version).or_default().insert(architecture);
+        for (package, builds) in self.fixed {
+            let mut versions: BTreeMap<(Option<String>, String), BTreeSet<String>> = BTreeMap::new();
+            for Build { module, architecture, version } in builds {
+                versions.entry((module, version)).or_default().insert(architecture);
             }
-            for (version, architectures) in by_version {
+            for ((module, version), architectures) in versions {
                 let is_for_all = architectures.contains("");
                 targets.push(FixTarget::BinaryPackage {
                     os: os.clone(),
@@ -73,21 +112,14 @@ impl Packages {
                     fixed_version: version,
                     order: self.order,
                     architectures: if is_for_all { Vec::new() } else { architectures.into_iter().collect() },
-                    module: module.clone(),
+                    module,
                 });
             }
+            if targets.len() > PATCH_TARGETS_MAX {
+                return Err(format!("it has more than {PATCH_TARGETS_MAX} packages"));
+            }
         }
-        targets
-    }
-}
-
-fn keep_later(order: VersionOrder, versions: &mut BTreeMap<String, String>, name: &str, version: &str) {
-    match versions.get_mut(name) {
-        Some(known) if is_later(order, version, known) => version.clone_into(known),
-        Some(_) => {}
-        None => {
-            versions.insert(name.to_owned(), version.to_owned());
-        }
+        Ok(targets)
     }
 }
 
@@ -121,7 +153,7 @@ mod tests {
             };
             format!("{package} {fixed_version} {}", architectures.join(","))
         };
-        packages.into_targets(&os).iter().map(shown).collect()
+        packages.into_targets(&os).expect("not too many").iter().map(shown).collect()
     }
 
     #[test]
@@ -140,5 +172,24 @@ mod tests {
     fn processors_may_need_different_versions() {
         let builds = [("xz", "x86_64", "2-1"), ("xz", "i686", "1-1")];
         assert_eq!(targets(&builds), ["xz 1-1 i686", "xz 2-1 x86_64"]);
+    }
+
+    #[test]
+    fn what_nobody_can_have_built_is_refused() {
+        let os = OsRelease { id: "rocky".to_owned(), version: "9".to_owned() };
+        let mut packages = Packages::new(VersionOrder::Rpm);
+        for number in 0..1_000 {
+            packages.add("xz", None, &format!("a{number}"), "1-1");
+        }
+        assert_eq!(
+            packages.into_targets(&os),
+            Err("one of its packages has more than 200 builds".to_owned())
+        );
+        let mut packages = Packages::new(VersionOrder::Rpm);
+        for number in 0..3_000 {
+            packages.add(&format!("p{number}"), None, "x86_64", "1-1");
+            packages.add(&format!("p{number}"), None, "aarch64", "2-1");
+        }
+        assert_eq!(packages.into_targets(&os), Err("it has more than 5000 packages".to_owned()));
     }
 }

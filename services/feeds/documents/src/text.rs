@@ -42,6 +42,12 @@ pub fn is_reference(href: &str) -> bool {
     !first.is_empty() && !first.contains(':') && href.split('/').all(|part| part != "..")
 }
 
+/// Bytes as lowercase hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
 /// Whether a text is a CVE id and nothing else: `CVE-2023-1393`.
 pub fn is_cve(text: &str) -> bool {
     cve_bytes(text.as_bytes()) == Some(text.len())

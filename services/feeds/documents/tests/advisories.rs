@@ -182,10 +182,11 @@ fn oval(advisory: &Advisory) -> String {
         )
         .unwrap();
     }
-    let cves: String = advisory
+    let cves: Vec<String> = advisory
         .cves()
         .map(|cve| format!("<reference source='CVE' ref_id='{cve}' ref_url='https://example.org/{cve}'/>"))
         .collect();
+    let cves = cves.concat();
     let id = advisory.id();
     let cpe = advisory.cpe();
     format!(
@@ -210,7 +211,9 @@ fn updateinfo(advisory: &Advisory) -> String {
         }
         None => "rhel-9-for-x86_64-baseos-rpms".to_owned(),
     };
-    let cves: String = advisory.cves().map(|cve| format!("<reference type='cve' id='{cve}'/>")).collect();
+    let cves: Vec<String> =
+        advisory.cves().map(|cve| format!("<reference type='cve' id='{cve}'/>")).collect();
+    let cves = cves.concat();
     let package = |build: &Build| {
         let Build { package, architecture, epoch, version, release } = build;
         format!(

@@ -6,7 +6,6 @@ use contracts::{FixTarget, RebootBehaviour, Severity, VersionOrder};
 use feeds_documents::identity::{self, Vendor};
 use feeds_documents::{Document, DocumentError, Format, Options};
 use kernel::{FeedId, Refused};
-use proptest::prelude::*;
 use serde_json::json;
 
 const JSON: &str = include_str!("documents/alpine-secdb.json");
@@ -180,31 +179,4 @@ fn an_empty_list_of_packages_is_a_good_document() {
     let start = YAML.split_once("packages:\n").unwrap().0;
     assert_eq!(read(&format!("{start}packages:\n")).contents.records, 0);
     assert_eq!(read(&format!("{start}packages: []\n")).contents.records, 0);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_damaged_database_never_panics_and_invents_no_patch_from_a_cut(
-        yaml in any::<bool>(),
-        damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 1..6),
-        cut in any::<prop::sample::Index>(),
-    ) {
-        let whole = if yaml { YAML } else { JSON };
-        let mut bytes = whole.as_bytes().to_vec();
-        for (index, byte, kind) in damages {
-            let at = index.index(bytes.len());
-            match kind {
-                0 => bytes[at] = byte,
-                1 => { bytes.remove(at); }
-                _ => bytes.insert(at, byte),
-            }
-        }
-        let _ = try_read(&String::from_utf8_lossy(&bytes));
-        let known = read(whole);
-        if let Ok(part) = try_read(&whole[..cut.index(whole.len())]) {
-            prop_assert!(ids(&part).iter().all(|id| known.contents.patches.iter().any(|patch| patch.vendor_patch_id == *id)));
-        }
-    }
 }

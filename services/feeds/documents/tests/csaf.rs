@@ -7,7 +7,6 @@ use feeds_documents::contents::Contents;
 use feeds_documents::identity::{self, Vendor};
 use feeds_documents::{Document, DocumentError, Format, Options, read};
 use kernel::{FeedId, Refused};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::io::Cursor;
 
@@ -577,36 +576,5 @@ fn other_tables_and_objects_are_none_of_these() {
         let ours = [Format::Csaf, Format::CsafProvider, Format::Rolie, Format::CsafChanges];
         assert!(!told.as_ref().is_ok_and(|format| ours.contains(format)), "{text}: {told:?}");
         assert!(!told.is_err_and(|error| matches!(error, DocumentError::Malformed { .. })), "{text}");
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_damaged_document_never_panics(
-        which in 0..ALL.len(),
-        damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..8),
-    ) {
-        let mut bytes = ALL[which].1.as_bytes().to_vec();
-        for (index, byte, kind) in damages {
-            if bytes.is_empty() {
-                break;
-            }
-            let at = index.index(bytes.len());
-            match kind {
-                0 => bytes[at] = byte,
-                1 => { bytes.remove(at); }
-                2 => bytes.insert(at, byte),
-                _ => bytes.truncate(at),
-            }
-        }
-        let _ = outcome(&bytes);
-    }
-
-    #[test]
-    fn a_cut_document_is_refused(which in 0..ALL.len() - 1, index in any::<prop::sample::Index>()) {
-        let text = ALL[which].1.trim_end().as_bytes();
-        prop_assert!(outcome(&text[..index.index(text.len())]).is_err());
     }
 }

@@ -3,10 +3,12 @@
 //! A plain `cargo test` gives each target a moment. How to let one run for hours is in the README of this crate.
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
+#[path = "hostile/check.rs"]
+mod check;
 #[path = "hostile/seeds.rs"]
 mod seeds;
 
-use bolero::{TypeGenerator, check};
+use bolero::TypeGenerator;
 use feeds_documents::Format;
 use std::time::Duration;
 
@@ -122,15 +124,15 @@ fn documents(word: &str) -> Vec<Vec<u8>> {
 }
 
 fn read(bytes: &[u8]) {
-    if let Ok(document) = seeds::read(bytes) {
-        seeds::check(&document);
+    if let Ok(document) = check::read(bytes) {
+        check::check(&document);
     }
 }
 
 fn change(word: &str) {
     let documents = documents(word);
     assert!(!documents.is_empty(), "there is a document of {word}");
-    check!().with_test_time(A_MOMENT).with_type::<(u8, Vec<Edit>)>().for_each(|(which, edits)| {
+    bolero::check!().with_test_time(A_MOMENT).with_type::<(u8, Vec<Edit>)>().for_each(|(which, edits)| {
         let mut bytes = documents[usize::from(*which) % documents.len()].clone();
         // Many changes at once make nothing that gets far.
         edits.iter().take(6).for_each(|edit| edit.apply(&mut bytes));
@@ -190,14 +192,14 @@ parsers! {
 
 #[test]
 fn bytes_of_any_kind() {
-    check!().with_test_time(A_MOMENT).for_each(read);
+    bolero::check!().with_test_time(A_MOMENT).for_each(read);
 }
 
 /// Bytes behind what tells a packing, so that the decoders are reached.
 #[test]
 fn bytes_that_claim_to_be_packed() {
     const MAGICS: [&[u8]; 5] = [b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\x03\x04"];
-    check!().with_test_time(A_MOMENT).with_type::<(u8, Vec<u8>)>().for_each(|(which, bytes)| {
+    bolero::check!().with_test_time(A_MOMENT).with_type::<(u8, Vec<u8>)>().for_each(|(which, bytes)| {
         let magic = MAGICS[usize::from(*which) % MAGICS.len()];
         read(&[magic, bytes].concat());
     });

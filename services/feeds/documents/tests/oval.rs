@@ -7,7 +7,6 @@ use feeds_documents::contents::VulnerabilityFacts;
 use feeds_documents::identity::{Vendor, os, patch_id};
 use feeds_documents::{Document, DocumentError, Format, Options, read};
 use kernel::FeedId;
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Cursor;
@@ -305,23 +304,4 @@ fn criteria_inside_criteria_without_end_are_refused() {
     let deep = "<criteria>".repeat(500) + &"</criteria>".repeat(500);
     let error = refused(&written("patch", "oval:com.redhat.rhsa:def:1", "", &deep, &[]));
     assert_eq!(error, DocumentError::TooDeep { limit: 64 });
-}
-
-proptest! {
-    #[test]
-    fn no_changed_bytes_make_a_parser_panic(
-        which in 0..3_usize,
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-    ) {
-        let mut bytes = [RED_HAT, UBUNTU, SUSE][which].as_bytes().to_vec();
-        for (at, byte) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-        }
-        if let Ok(document) = read(Cursor::new(bytes), options()) {
-            for patch in document.contents.patches {
-                prop_assert!(!patch.targets.is_empty(), "a patch without a target can never be found missing");
-            }
-        }
-    }
 }

@@ -7,7 +7,6 @@ use contracts::{Classification, FixTarget, RebootBehaviour, Severity};
 use feeds_documents::identity::{Vendor, os, patch_id};
 use feeds_documents::{Document, DocumentError, Format, Options, read};
 use kernel::FeedId;
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Cursor;
@@ -348,23 +347,4 @@ fn an_empty_repository_has_no_advisories_and_is_no_error() {
     let document = document("<?xml version=\"1.0\"?><updates/>");
     assert_eq!((document.format, document.contents.records), (Format::Updateinfo, 0));
     assert_eq!(figure(&document, "fixed_packages_nevra")["count"], json!(0));
-}
-
-proptest! {
-    #[test]
-    fn no_changed_bytes_make_a_parser_panic(
-        which in 0..2_usize,
-        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-    ) {
-        let mut bytes = [REPOMD, UPDATEINFO][which].as_bytes().to_vec();
-        for (at, byte) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-        }
-        if let Ok(document) = read(Cursor::new(bytes), options()) {
-            for patch in document.contents.patches {
-                prop_assert!(!patch.targets.is_empty(), "a patch without a target can never be found missing");
-            }
-        }
-    }
 }

@@ -6,7 +6,6 @@ use contracts::{FixTarget, RebootBehaviour, Severity, VersionOrder};
 use feeds_documents::identity::{self, Vendor};
 use feeds_documents::{Document, DocumentError, Format, Options};
 use kernel::{FeedId, Refused};
-use proptest::prelude::*;
 use serde_json::json;
 
 const DATABASE: &str = include_str!("documents/ubuntu-usndb.json");
@@ -124,7 +123,7 @@ fn what_gives_no_patch_is_left_out_with_a_reason() {
             "USN-9012-2 for focal: \"linux\" \"not a version!\" is not a package and its version",
             "USN-9012-2: release \"nextone\" is not known",
             "USN-9013-1: it has no date",
-            "USN-9014-1: invalid type: sequence, expected a map at line 1 column 35",
+            "USN-9014-1: invalid type: sequence, expected an object of at most 200 entries at line 1 column 35",
         ]
     );
     assert_eq!(
@@ -198,28 +197,4 @@ fn a_notice_that_names_more_than_a_patch_may_hold_is_left_out() {
     let document = read(&text, Format::UbuntuUsndb);
     let reason = &document.contents.quarantined[0];
     assert!(reason.starts_with("USN-1-1: a list has more than 5000 elements"), "{reason}");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_damaged_document_never_panics_and_a_cut_one_is_refused(
-        which in any::<bool>(),
-        damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 1..6),
-        cut in any::<prop::sample::Index>(),
-    ) {
-        let whole = if which { DATABASE } else { PAGE }.trim_end();
-        let mut bytes = whole.as_bytes().to_vec();
-        for (index, byte, kind) in damages {
-            let at = index.index(bytes.len());
-            match kind {
-                0 => bytes[at] = byte,
-                1 => { bytes.remove(at); }
-                _ => bytes.insert(at, byte),
-            }
-        }
-        let _ = try_read(&bytes);
-        prop_assert!(try_read(&whole.as_bytes()[..cut.index(whole.len())]).is_err());
-    }
 }

@@ -11,6 +11,7 @@
 mod branch;
 mod yaml;
 
+use crate::contents::text_bytes;
 use crate::head::{Head, Kind};
 use crate::identity::{self, Vendor};
 use crate::input::Input;
@@ -54,6 +55,9 @@ fn is_json(input: &mut Input<'_>) -> Result<bool, DocumentError> {
     let start = input.fill_buf()?;
     Ok(start.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{'))
 }
+
+/// Versions of one package that closed something: real ones have up to a hundred.
+const VERSIONS_MAX: usize = 10_000;
 
 /// What is known of a database while it is read; its name may come last.
 struct Database<'a> {
@@ -160,7 +164,9 @@ impl<'a> Database<'a> {
             return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
         }
         let year = tokens.iter().filter_map(|token| year_in(token)).max();
-        self.fixes.push(Fix { package: package.to_owned(), version, cves, year });
+        let fix = Fix { package: package.to_owned(), version, cves, year };
+        contents.hold(fix.bytes())?;
+        self.fixes.push(fix);
         Ok(())
     }
 
@@ -179,7 +185,8 @@ impl<'a> Database<'a> {
             }
             return Ok(());
         };
-        for fix in &self.fixes {
+        for fix in self.fixes {
+            contents.let_go(fix.bytes());
             let day = fix.day(&branch).unwrap_or(*received_on);
             contents.patch(PatchFacts { is_dated: false, ..fix.patch(*feed_id, &branch, day) })?;
         }
@@ -218,7 +225,8 @@ struct Item {
 #[derive(Deserialize)]
 struct ItemPackage {
     name: String,
-    secfixes: Option<BTreeMap<String, Option<Vec<String>>>>,
+    #[serde(default, deserialize_with = "json::map::<_, _, VERSIONS_MAX>")]
+    secfixes: BTreeMap<String, Option<Vec<String>>>,
 }
 
 impl From<Item> for Package {
@@ -229,7 +237,7 @@ impl From<Item> for Package {
             ids: ids.unwrap_or_default(),
             unreadable: 0,
         };
-        Self { name, versions: secfixes.unwrap_or_default().into_iter().map(version).collect() }
+        Self { name, versions: secfixes.into_iter().map(version).collect() }
     }
 }
 
@@ -259,23 +267,28 @@ impl Fix {
         year.max(branch.released)
     }
 
-    fn patch(&self, feed_id: FeedId, branch: &Branch, day: NaiveDate) -> PatchFacts {
+    fn bytes(&self) -> usize {
+        let cves: usize = self.cves.iter().map(|cve| size_of::<String>() + text_bytes(cve)).sum();
+        size_of::<Self>() + text_bytes(&self.package) + text_bytes(&self.version) + cves
+    }
+
+    fn patch(self, feed_id: FeedId, branch: &Branch, day: NaiveDate) -> PatchFacts {
         let readable = identity::readable(&branch.os);
         let id = self.id();
+        let url = format!("https://security.alpinelinux.org/srcpkg/{}", self.package);
         PatchFacts {
             name: clipped(&format!("{} {} for {readable}", self.package, self.version)),
             os_versions: vec![readable],
-            cves: self.cves.clone(),
+            cves: self.cves,
             targets: vec![FixTarget::BinaryPackage {
                 os: branch.os.clone(),
-                package: self.package.clone(),
-                fixed_version: self.version.clone(),
+                package: self.package,
+                fixed_version: self.version,
                 order: VersionOrder::Apk,
                 architectures: Vec::new(),
                 module: None,
             }],
-            url: (branch.vendor == Vendor::Alpine)
-                .then(|| format!("https://security.alpinelinux.org/srcpkg/{}", self.package)),
+            url: (branch.vendor == Vendor::Alpine).then_some(url),
             ..identity::blank(
                 feed_id,
                 identity::patch_id(branch.vendor, &id, &branch.os),

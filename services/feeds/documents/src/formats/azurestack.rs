@@ -37,33 +37,16 @@ pub(crate) fn is(head: &Head) -> bool {
 
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.tallies(&["states"]);
-    let mut list = List { reading, columns: Columns::default() };
-    json::fields(input, &mut list)?;
-    let List { reading, columns } = list;
+    reading.figures.columns(&["names", "versions", "size_mb", "min_version", "min_oem"]);
+    json::fields(input, &mut List { reading })?;
     let Reading { contents, figures, .. } = reading;
     contents.document_date = contents.patches.iter().map(|patch| patch.release_date).max().map(midnight);
     figures.set("items", contents.records);
-    figures.set("names", columns.names);
-    figures.set("versions", columns.versions);
-    figures.set("size_mb", columns.sizes);
-    figures.set("min_version", columns.min_versions);
-    figures.set("min_oem", columns.min_oem_versions);
     Ok(())
 }
 
 struct List<'r> {
     reading: &'r mut Reading,
-    columns: Columns,
-}
-
-/// Figures that are lists in the document's order.
-#[derive(Default)]
-struct Columns {
-    names: Vec<Value>,
-    versions: Vec<Value>,
-    sizes: Vec<Value>,
-    min_versions: Vec<Value>,
-    min_oem_versions: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -130,13 +113,14 @@ impl Fields for List<'_> {
             }
         };
         if self.reading.figures.on() {
-            let properties = &update.properties;
-            self.reading.figures.tally("states", properties.state.as_deref().unwrap_or_default());
-            self.columns.names.push(update.name.as_str().into());
-            self.columns.versions.push(properties.version.clone().into());
-            self.columns.sizes.push(properties.package_size_in_mb.clone().map_or(Value::Null, Value::Number));
-            self.columns.min_versions.push(properties.min_version_required.clone().into());
-            self.columns.min_oem_versions.push(properties.min_oem_version_required.clone().into());
+            let (figures, properties) = (&mut self.reading.figures, &update.properties);
+            figures.tally("states", properties.state.as_deref().unwrap_or_default());
+            figures.column("names", update.name.as_str());
+            figures.column("versions", properties.version.as_deref());
+            let size = properties.package_size_in_mb.clone();
+            figures.column("size_mb", size.map_or(Value::Null, Value::Number));
+            figures.column("min_version", properties.min_version_required.as_deref());
+            figures.column("min_oem", properties.min_oem_version_required.as_deref());
         }
         let contents = &mut self.reading.contents;
         // `redmond/Microsoft1.2008.25.114`: the system's location does not belong to the update's name.

@@ -251,11 +251,8 @@ impl Csaf<'_> {
         }
         if let Some(cve) = &cve {
             let cvss = open.sorted_scores();
-            self.reading.contents.vulnerability(VulnerabilityFacts {
-                cve: cve.clone(),
-                cvss,
-                ..VulnerabilityFacts::default()
-            })?;
+            let facts = VulnerabilityFacts { cve: cve.clone(), cvss, ..VulnerabilityFacts::default() };
+            self.reading.contents.vulnerability(facts)?;
         }
         if self.keeps_fixes() {
             self.products.keep(size_of::<Closed>())?;
@@ -289,6 +286,8 @@ impl Csaf<'_> {
         if self.closed.is_empty() {
             return Ok(());
         }
+        // All of it stays while patches are made.
+        contents.hold(self.products.kept_bytes())?;
         match header.fixes() {
             Fixes::None => Ok(()),
             Fixes::Packages(vendor) => {

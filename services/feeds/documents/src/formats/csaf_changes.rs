@@ -46,7 +46,7 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
         }
         let path = row.get(0).unwrap_or_default();
         if contents.records == 1 {
-            reading.figures.set("first", row.iter().collect::<Vec<_>>());
+            row.iter().for_each(|field| reading.figures.column("first", field));
         }
         reading.figures.add("rows", 1);
         reading.figures.list("paths", path);

@@ -281,7 +281,7 @@ impl Record {
         figures.set("adp_containers", self.containers.adp.len());
         figures.set("cna_metrics", cna.metrics.iter().flat_map(Metric::names).collect::<Vec<_>>());
         let weaknesses = cna.problem_types.iter().flat_map(|problem| &problem.descriptions);
-        let weaknesses: Vec<Option<&str>> = weaknesses.map(|weakness| weakness.cwe_id.as_deref()).collect();
-        figures.set("problem_types", serde_json::json!(weaknesses));
+        figures.columns(&["problem_types"]);
+        weaknesses.for_each(|weakness| figures.column("problem_types", weakness.cwe_id.as_deref()));
     }
 }

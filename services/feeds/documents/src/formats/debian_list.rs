@@ -63,66 +63,84 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     if reading.figures.on() {
         figures::count(&text, &mut reading.figures);
     }
+    let mut list = List { reading, ids: HashSet::new(), open: None, newest: None, unreadable: 0 };
+    for (at, line) in text.lines().enumerate() {
+        list.line(line, at + 1)?;
+    }
+    list.close()?;
+    let List { reading, newest, unreadable, .. } = list;
     let contents = &mut reading.contents;
-    let advisories = advisories(&text, contents)?;
-    let unreadable = contents.quarantined_count();
-    if advisories.is_empty() || unreadable > advisories.len() + 10 {
+    if contents.records == 0 || unreadable > contents.records + 10 {
+        let advisories = contents.records;
         return Err(DocumentError::malformed(format!(
-            "{} advisories and {unreadable} unreadable lines",
-            advisories.len()
+            "{advisories} advisories and {unreadable} unreadable lines"
         )));
     }
-    contents.records = advisories.len();
-    contents.document_date = advisories.iter().map(|advisory| advisory.date).max().map(midnight);
-    let mut patches: Vec<PatchFacts> = Vec::new();
-    for advisory in &advisories {
-        for (codename, release) in &advisory.fixes {
-            let Some(os) = identity::debian(codename) else {
-                contents.quarantine(format!("{}: release {codename:?} is not known", advisory.id));
-                continue;
-            };
-            patches.push(facts(advisory, codename, &os, release, reading.feed_id));
-        }
-    }
-    link_supersedence(&mut patches);
-    for patch in patches {
-        contents.patch(patch)?;
-    }
-    Ok(())
+    contents.document_date = newest.map(midnight);
+    link_supersedence(&mut contents.patches)
 }
 
-fn advisories<'a>(text: &'a str, contents: &mut Contents) -> Result<Vec<Advisory<'a>>, DocumentError> {
-    let mut advisories: Vec<Advisory<'a>> = Vec::new();
-    let mut ids = HashSet::new();
-    // After an unreadable head, its lines must not be taken for the advisory before it.
-    let mut skipping = false;
-    for (at, line) in text.lines().enumerate() {
-        let number = at + 1;
+/// A list while it is read: each advisory becomes patches when the next one begins.
+struct List<'a, 'r> {
+    reading: &'r mut Reading,
+    ids: HashSet<&'a str>,
+    /// The advisory whose lines are read. After an unreadable head there is none: its lines must not be taken for the
+    /// advisory before it.
+    open: Option<Advisory<'a>>,
+    newest: Option<NaiveDate>,
+    /// Lines that were none of the things that lines are.
+    unreadable: usize,
+}
+
+impl<'a> List<'a, '_> {
+    fn line(&mut self, line: &'a str, number: usize) -> Result<(), DocumentError> {
         if line.trim().is_empty() {
-            continue;
+            return Ok(());
         }
         if line.starts_with([' ', '\t']) {
-            if let Some(advisory) = advisories.last_mut().filter(|_| !skipping) {
+            if let Some(advisory) = &mut self.open {
+                let contents = &mut self.reading.contents;
+                let before = contents.quarantined_count();
                 detail(advisory, line.trim(), number, contents);
+                self.unreadable += contents.quarantined_count() - before;
             }
-            continue;
+            return Ok(());
         }
+        self.close()?;
+        let contents = &mut self.reading.contents;
         let Some((date, id, title)) = header(line) else {
             contents.quarantine(format!("line {number} is not an advisory: {line}"));
-            skipping = true;
-            continue;
+            self.unreadable += 1;
+            return Ok(());
         };
-        skipping = !ids.insert(id);
-        if skipping {
+        if !self.ids.insert(id) {
             contents.quarantine(format!("line {number}: {id} is here twice, the first one counts"));
-            continue;
+            self.unreadable += 1;
+            return Ok(());
         }
-        if advisories.len() >= RECORDS_MAX {
+        if contents.records >= RECORDS_MAX {
             return Err(DocumentError::TooManyRecords { limit: RECORDS_MAX });
         }
-        advisories.push(Advisory { date, id, title, cves: BTreeSet::new(), fixes: BTreeMap::new() });
+        contents.records += 1;
+        self.newest = self.newest.max(Some(date));
+        self.open = Some(Advisory { date, id, title, cves: BTreeSet::new(), fixes: BTreeMap::new() });
+        Ok(())
     }
-    Ok(advisories)
+
+    /// No more is said of the advisory.
+    fn close(&mut self) -> Result<(), DocumentError> {
+        let Some(advisory) = self.open.take() else { return Ok(()) };
+        let Reading { contents, feed_id, .. } = &mut *self.reading;
+        for (codename, release) in &advisory.fixes {
+            match identity::debian(codename) {
+                Some(os) => contents.patch(facts(&advisory, codename, &os, release, *feed_id))?,
+                None => {
+                    contents.quarantine(format!("{}: release {codename:?} is not known", advisory.id));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `[29 Mar 2023] DSA-5380-1 xorg-server - security update`; ids before 2005 have no second number.
@@ -233,35 +251,40 @@ fn facts(
     }
 }
 
+/// Packages that are compared to tell what replaces what: Debian's whole history needs some 100,000.
+const COMPARED_MAX: usize = 5_000_000;
+
 /// A later advisory for the same packages of the same release replaces the one before it: apt offers only the newest version.
 ///
 /// Only where it reaches every package of the older one, at the same version or above.
-fn link_supersedence(patches: &mut [PatchFacts]) {
+fn link_supersedence(patches: &mut [PatchFacts]) -> Result<(), DocumentError> {
     let mut order: Vec<usize> = (0..patches.len()).rev().collect();
     // The list is newest first; a stable sort by day keeps its order within a day.
     order.sort_by_key(|&at| patches[at].release_date);
     let mut latest: HashMap<String, usize> = HashMap::new();
+    let mut compared = 0;
     for at in order {
-        let keys: Vec<String> = packages(&patches[at]).map(|(key, _)| key).collect();
-        let before: BTreeSet<usize> = keys.iter().filter_map(|key| latest.get(key).copied()).collect();
-        let mut replaced: Vec<String> = before
-            .into_iter()
-            .filter(|&old| reaches(&patches[at], &patches[old]))
-            .map(|old| patches[old].vendor_patch_id.clone())
-            .collect();
-        replaced.sort();
-        replaced.dedup();
-        patches[at].supersedes = replaced;
-        for key in keys {
-            latest.insert(key, at);
+        let versions: BTreeMap<String, &str> = packages(&patches[at]).collect();
+        let before: BTreeSet<usize> = versions.keys().filter_map(|key| latest.get(key).copied()).collect();
+        let mut replaced = BTreeSet::new();
+        for old in before {
+            compared += patches[old].targets.len();
+            if compared > COMPARED_MAX {
+                return Err(DocumentError::TooManyRecords { limit: COMPARED_MAX });
+            }
+            if reaches(&versions, &patches[old]) {
+                replaced.insert(patches[old].vendor_patch_id.clone());
+            }
         }
+        let keys: Vec<String> = versions.into_keys().collect();
+        patches[at].supersedes = replaced.into_iter().collect();
+        latest.extend(keys.into_iter().map(|key| (key, at)));
     }
+    Ok(())
 }
 
-fn reaches(newer: &PatchFacts, older: &PatchFacts) -> bool {
-    packages(older).all(|(key, wanted)| {
-        packages(newer).any(|(other, version)| other == key && is_at_least(version, wanted))
-    })
+fn reaches(newer: &BTreeMap<String, &str>, older: &PatchFacts) -> bool {
+    packages(older).all(|(key, wanted)| newer.get(&key).is_some_and(|version| is_at_least(version, wanted)))
 }
 
 /// Release and source package, with the first good version.

@@ -60,8 +60,9 @@ fn count(figures: &mut Figures, release: &Paragraph, is_signed: bool) {
         figures.set(figure, release.get(field).map(str::to_owned));
     }
     for (figure, field) in [("architectures", "Architectures"), ("components", "Components")] {
-        let words = release.get(field).unwrap_or_default().split_whitespace().map(str::to_owned);
-        figures.set(figure, words.collect::<Vec<_>>());
+        figures.columns(&[figure]);
+        let words = release.get(field).unwrap_or_default().split_whitespace();
+        words.for_each(|word| figures.column(figure, word));
     }
     for (figure, field) in [("md5_files", "MD5Sum"), ("sha256_files", "SHA256")] {
         figures.set(figure, lines(release, field).count());

@@ -13,8 +13,12 @@ use crate::text::{is_cve, is_plain};
 use crate::{DocumentError, identity, json};
 use contracts::Severity;
 use feeds_domain::severity;
+use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Entries of one object within a vulnerability: some ten releases, some ten fields.
+const ENTRIES_MAX: usize = 1_000;
 
 /// Whether a document begins like the tracker.
 pub(crate) fn is(head: &Head) -> bool {
@@ -44,9 +48,27 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
         Ok(())
     })?;
     reading.figures.set("source_packages", contents.records);
-    contents.ratings.sort();
+    contents.ratings.sort_unstable();
     contents.ratings.dedup();
     Ok(())
+}
+
+/// An object whose values are read one by one. Real ones have up to ten entries.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Entries<'a>(
+    #[serde(borrow, deserialize_with = "json::map::<_, _, ENTRIES_MAX>")] BTreeMap<String, &'a RawValue>,
+);
+
+impl<'a> Entries<'a> {
+    /// None where the value is something else than an object.
+    fn of(value: &'a RawValue) -> Option<Result<Self, String>> {
+        value.get().starts_with('{').then(|| json::item(value))
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        json::item(self.0.get(name)?).ok()
+    }
 }
 
 fn vulnerability(
@@ -56,26 +78,21 @@ fn vulnerability(
     id: &str,
     record: &RawValue,
 ) -> Result<(), DocumentError> {
-    let record: Map<String, Value> = match json::item(record) {
-        Ok(record) => record,
+    let releases = match releases(record) {
+        Ok(releases) => releases,
         Err(reason) => {
             contents.quarantine(format!("{source}/{id}: {reason}"));
             return Ok(());
         }
     };
-    let nothing = Value::Object(Map::new());
-    let Value::Object(releases) = record.get("releases").unwrap_or(&nothing) else {
-        contents.quarantine(format!("{source}/{id}: its releases are not an object"));
-        return Ok(());
-    };
     if figures.on() {
-        count(figures, source, id, releases);
+        count(figures, source, id, &releases);
     }
     // `TEMP-0290435-0B57B5` and the like have no number outside Debian.
     if !is_cve(id) || !is_plain(source) {
         return Ok(());
     }
-    for (codename, release) in releases {
+    for (codename, release) in &releases {
         if let Some(rating) = rating(source, id, codename, release) {
             contents.rate(rating)?;
         }
@@ -83,31 +100,40 @@ fn vulnerability(
     Ok(())
 }
 
-fn count(figures: &mut Figures, source: &str, id: &str, releases: &Map<String, Value>) {
+/// What is said of each release; what is no object says nothing.
+fn releases(record: &RawValue) -> Result<Vec<(String, Entries<'_>)>, String> {
+    let record = Entries::of(record).ok_or("it is not an object")??;
+    let Some(releases) = record.0.get("releases") else { return Ok(Vec::new()) };
+    let releases = Entries::of(releases).ok_or("its releases are not an object")??;
+    let release =
+        |(codename, value): (String, _)| Some(Entries::of(value)?.map(|release| (codename, release)));
+    releases.0.into_iter().filter_map(release).collect()
+}
+
+fn count(figures: &mut Figures, source: &str, id: &str, releases: &[(String, Entries<'_>)]) {
     figures.list("ids", id);
     if id.starts_with("CVE-") {
         figures.list("cves", id);
     }
-    for (codename, release) in releases.iter().filter(|(_, release)| release.is_object()) {
-        figures.tally("status", release.get("status").and_then(Value::as_str).unwrap_or("null"));
-        figures.tally("urgency", release.get("urgency").and_then(Value::as_str).unwrap_or("None"));
-        if let Some(version) = release.get("fixed_version").and_then(Value::as_str).filter(|v| !v.is_empty())
-        {
+    for (codename, release) in releases {
+        figures.tally("status", release.text("status").as_deref().unwrap_or("null"));
+        figures.tally("urgency", release.text("urgency").as_deref().unwrap_or("None"));
+        if let Some(version) = release.text("fixed_version").filter(|version| !version.is_empty()) {
             figures.list("fixed_packages", format!("{codename}/{source}={version}/{id}"));
         }
     }
 }
 
-fn rating(source: &str, cve: &str, codename: &str, release: &Value) -> Option<Rating> {
+fn rating(source: &str, cve: &str, codename: &str, release: &Entries<'_>) -> Option<Rating> {
     // `sid` has no version: no device runs a fix "for sid" of this list.
     let os = identity::debian(codename)?;
-    let urgency = release.get("urgency").and_then(Value::as_str)?;
-    let severity = severity::from_word(urgency);
+    let urgency = release.text("urgency")?;
+    let severity = severity::from_word(&urgency);
     (severity != Severity::Unknown).then(|| Rating {
         source: source.to_owned(),
         cve: cve.to_owned(),
         os_version: os.version,
-        vendor_severity: severity::word(urgency).to_owned(),
+        vendor_severity: severity::word(&urgency).to_owned(),
         severity,
     })
 }

@@ -44,9 +44,10 @@ pub(crate) fn read(mut input: Input<'_>, reading: &mut Reading) -> Result<(), Do
     let (Some(cve_at), Some(score_at), percentile_at) = columns else {
         return Err(DocumentError::malformed("a column is missing"));
     };
-    let header: Vec<&str> = rows.header().collect();
-    let last_at = header.len().saturating_sub(1);
-    figures.set("header", header);
+    let last_at = rows.header().count().saturating_sub(1);
+    for column in rows.header() {
+        figures.column("header", column);
+    }
     figures.set("has_percentile", percentile_at.is_some());
     let mut highest: Option<f64> = None;
     // All values of a file have the same number of digits: of the row before, or of the score in the first one.

@@ -5,6 +5,7 @@
 
 use crate::contents::VulnerabilityFacts;
 use crate::dates::{day, instant, midnight};
+use crate::figures::Shown;
 use crate::head::{Head, Kind};
 use crate::input::Input;
 use crate::json::{self, Fields, Shape};
@@ -18,7 +19,6 @@ use contracts::feeds::KevEntry;
 use csv::StringRecord;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeSet;
 
 const SOURCE: &str = "cisa-kev";
 
@@ -39,6 +39,7 @@ pub(crate) fn is_csv(head: &Head) -> bool {
 
 pub(crate) fn read(format: Format, input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["cves"]);
+    reading.figures.sets(Shown::Number, &["vendors"]);
     reading.figures.tallies(&["ransomware"]);
     let mut list = List::of(reading);
     if format == Format::KevCsv {
@@ -68,7 +69,6 @@ struct List<'r> {
     reading: &'r mut Reading,
     /// The publisher's own number of records, and whether it is to be there.
     count: Option<u64>,
-    vendors: BTreeSet<String>,
     added: Option<(String, String)>,
     newest: Option<NaiveDate>,
     is_all: bool,
@@ -76,7 +76,7 @@ struct List<'r> {
 
 impl<'r> List<'r> {
     fn of(reading: &'r mut Reading) -> Self {
-        Self { reading, count: None, vendors: BTreeSet::new(), added: None, newest: None, is_all: true }
+        Self { reading, count: None, added: None, newest: None, is_all: true }
     }
 
     fn leave_out(&mut self, reason: String) {
@@ -123,7 +123,7 @@ impl<'r> List<'r> {
         figures.list("cves", record.cve.as_str());
         figures.tally("ransomware", record.known_ransomware_campaign_use.as_deref().unwrap_or_default());
         figures.add("microsoft", u64::from(record.vendor_project == "Microsoft"));
-        self.vendors.insert(record.vendor_project.clone());
+        figures.list("vendors", record.vendor_project.as_str());
         let added = record.date_added.clone();
         self.added = Some(match self.added.take() {
             None => (added.clone(), added),
@@ -145,7 +145,6 @@ impl<'r> List<'r> {
         contents.is_whole_kev = self.is_all;
         contents.document_date = contents.document_date.or(self.newest.map(midnight));
         figures.set("records", contents.records);
-        figures.set("vendors", self.vendors.len());
         if let Some((first, last)) = self.added {
             figures.set("date_added_min", first);
             figures.set("date_added_max", last);
@@ -208,8 +207,9 @@ impl Fields for List<'_> {
 
 fn csv(input: Input<'_>, list: &mut List<'_>) -> Result<(), DocumentError> {
     let mut rows = Rows::new(input)?;
-    let header: Vec<&str> = rows.header().collect();
-    list.reading.figures.set("header", header);
+    for column in rows.header() {
+        list.reading.figures.column("header", column);
+    }
     let columns = [
         "cveID",
         "vendorProject",

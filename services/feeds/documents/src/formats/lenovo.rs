@@ -9,6 +9,7 @@
 //! their `version` is that of Windows, `*` for any.
 
 use crate::DocumentError;
+use crate::contents::{Contents, text_bytes};
 use crate::dates::day;
 use crate::figures::Figures;
 use crate::head::Head;
@@ -61,7 +62,7 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
             {
                 contents.records += 1;
                 match Offer::of(entry, kind) {
-                    Ok(offer) => targets += offer.join(&mut files, kind, &names),
+                    Ok(offer) => targets += offer.join(&mut files, kind, &names, contents)?,
                     Err(reason) => {
                         let model = model.attribute("name").unwrap_or_default();
                         contents.quarantine(format!("{model}: {}: {reason}", entry.name()));
@@ -77,6 +78,7 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     }
     contents.document_date = files.values().map(|file| file.newest).max().map(crate::dates::midnight);
     for (name, file) in files {
+        contents.let_go(file.bytes());
         match file.facts(&name, feed_id) {
             Ok(patch) => contents.patch(patch)?,
             Err(reason) => contents.quarantine(format!("{name}: {reason}")),
@@ -144,7 +146,11 @@ impl<'a> Offer<'a> {
         files: &mut BTreeMap<String, File>,
         kind: &'static Kind,
         names: &BTreeSet<String>,
-    ) -> usize {
+        contents: &mut Contents,
+    ) -> Result<usize, DocumentError> {
+        if !files.contains_key(self.file) {
+            contents.hold(size_of::<(String, File)>() + text_bytes(self.file) + text_bytes(self.url))?;
+        }
         let file = files.entry(self.file.to_owned()).or_insert_with(|| File {
             kind,
             url: self.url.to_owned(),
@@ -158,9 +164,14 @@ impl<'a> Offer<'a> {
         if let Some(version) = self.version.filter(|version| *version > file.version.as_str()) {
             version.clone_into(&mut file.version);
         }
-        let before = file.places.len();
-        file.places.extend(names.iter().map(|name| (self.system.clone(), name.clone())));
-        file.places.len() - before
+        let mut new = 0;
+        for name in names {
+            if file.places.insert((self.system.clone(), name.clone())) {
+                contents.hold(size_of::<(String, String)>() + text_bytes(&self.system) + text_bytes(name))?;
+                new += 1;
+            }
+        }
+        Ok(new)
     }
 }
 
@@ -187,6 +198,12 @@ struct File {
 }
 
 impl File {
+    /// What it takes of memory, apart from what is kept once for all.
+    fn bytes(&self) -> usize {
+        let place = |(system, name): &(String, String)| text_bytes(system) + text_bytes(name);
+        size_of::<(String, String)>() * self.places.len() + self.places.iter().map(place).sum::<usize>()
+    }
+
     fn facts(self, name: &str, feed_id: FeedId) -> Result<PatchFacts, String> {
         if self.places.len() > PATCH_TARGETS_MAX {
             return Err(format!("it is for more than {PATCH_TARGETS_MAX} machine types"));

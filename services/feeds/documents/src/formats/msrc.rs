@@ -17,7 +17,7 @@ use crate::text::{is_cve, is_plain};
 use crate::{DocumentError, Format, cvss};
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::feeds::Cvss;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The largest month is below 20 MiB.
 const MONTH_BYTES_MAX: u64 = 64 << 20;
@@ -121,15 +121,10 @@ impl Month<'_> {
         self.record()?;
         figures::count(&mut self.reading.figures, advisory);
         let id = advisory.id.trim();
+        let severities = Severities::of(&advisory.severities);
         for fix in &advisory.fixes {
             let products: Vec<&str> = fix.products.iter().map(|product| product.trim()).collect();
-            let is_for = |product: &String| products.contains(&product.trim());
-            let severities: Vec<&str> = advisory
-                .severities
-                .iter()
-                .filter(|(products, _)| products.is_empty() || products.iter().any(is_for))
-                .map(|(_, word)| word.as_str())
-                .collect();
+            let severities = severities.for_products(&products);
             self.updates.add(&Statement {
                 fix: &fix.description,
                 products: &products,
@@ -188,6 +183,41 @@ impl Month<'_> {
             released.map(|released| released.date_naive()),
             Some(&products),
         )
+    }
+}
+
+/// Words of severity by product: a vulnerability may have as many of both as fit into a record.
+struct Severities<'a> {
+    for_all: BTreeSet<&'a str>,
+    by_product: HashMap<&'a str, BTreeSet<&'a str>>,
+}
+
+impl<'a> Severities<'a> {
+    /// Different words that are told apart: real documents have four.
+    const WORDS_MAX: usize = 100;
+
+    fn of(severities: &'a [(Vec<String>, String)]) -> Self {
+        let mut all = Self { for_all: BTreeSet::new(), by_product: HashMap::new() };
+        let mut words = BTreeSet::new();
+        for (products, word) in severities {
+            if words.len() >= Self::WORDS_MAX && !words.contains(word.as_str()) {
+                continue;
+            }
+            words.insert(word.as_str());
+            if products.is_empty() {
+                all.for_all.insert(word);
+            }
+            for product in products {
+                all.by_product.entry(product.trim()).or_default().insert(word);
+            }
+        }
+        all
+    }
+
+    fn for_products(&self, products: &[&str]) -> Vec<&'a str> {
+        let own = products.iter().filter_map(|product| self.by_product.get(product)).flatten();
+        let words: BTreeSet<&str> = self.for_all.iter().chain(own).copied().collect();
+        words.into_iter().collect()
     }
 }
 

@@ -9,7 +9,6 @@ use crate::json::{self, Fields, Shape};
 use crate::reading::Reading;
 use crate::text::is_reference;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Months in an index: ten years are some 130.
@@ -22,17 +21,14 @@ pub(crate) fn is(head: &Head) -> bool {
 }
 
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
-    let mut index = Index { reading, ids: Vec::new() };
-    json::fields(input, &mut index)?;
-    let Index { reading, ids } = index;
+    reading.figures.columns(&["ids"]);
+    json::fields(input, &mut Index { reading })?;
     reading.figures.set("documents", reading.contents.records);
-    reading.figures.set("ids", ids);
     Ok(())
 }
 
 struct Index<'a> {
     reading: &'a mut Reading,
-    ids: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -74,9 +70,7 @@ impl Fields for Index<'_> {
                 return Ok(());
             }
         };
-        if self.reading.figures.on() {
-            self.ids.push(month.id.clone().map_or(Value::Null, Value::from));
-        }
+        self.reading.figures.column("ids", month.id.as_deref());
         let updated = month.current_release_date.as_deref().and_then(dates::instant);
         contents.document_date = contents.document_date.max(updated);
         match month.cvrf_url.as_deref().map(str::trim).filter(|href| is_reference(href)) {

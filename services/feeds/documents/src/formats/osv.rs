@@ -8,6 +8,7 @@ mod vulnerability;
 
 use crate::DocumentError;
 use crate::dates::instant;
+use crate::figures::Shown;
 use crate::head::{Head, Kind};
 use crate::identity::Vendor;
 use crate::identity::ecosystem;
@@ -61,7 +62,6 @@ struct Record<'r> {
     database_severity: Option<String>,
     references: Vec<Reference>,
     affected: usize,
-    ecosystems: BTreeSet<String>,
     releases: Releases,
     /// Scores of single vulnerabilities, where a package's part of the record gives some.
     scores: BTreeMap<String, BTreeSet<String>>,
@@ -187,9 +187,9 @@ impl Fields for Record<'_> {
             Ok(affected) => self.affected(&affected),
             Err(reason) => {
                 self.reading.contents.quarantine(format!("affected package {}: {reason}", self.affected));
+                Ok(())
             }
         }
-        Ok(())
     }
 }
 
@@ -209,7 +209,6 @@ impl<'r> Record<'r> {
             database_severity: None,
             references: Vec::new(),
             affected: 0,
-            ecosystems: BTreeSet::new(),
             releases: Releases::default(),
             scores: BTreeMap::new(),
         }
@@ -235,17 +234,17 @@ impl<'r> Record<'r> {
         Ok(())
     }
 
-    fn affected(&mut self, affected: &Affected<'_>) {
+    fn affected(&mut self, affected: &Affected<'_>) -> Result<(), DocumentError> {
         let nothing = Package::default();
         let package = affected.package.as_ref().unwrap_or(&nothing);
         let (name, place) = (package.name.as_ref(), package.ecosystem.as_ref());
         if self.reading.figures.on() {
-            self.ecosystems.insert(place.to_owned());
+            self.reading.figures.list("ecosystems", place);
             for version in affected.ranges.iter().flat_map(Range::fixed) {
                 self.reading.figures.list("fixed_packages", format!("{place}|{name}|{version}"));
             }
         }
-        let Some(ecosystem) = ecosystem::of(place) else { return };
+        let Some(ecosystem) = ecosystem::of(place) else { return Ok(()) };
         let database =
             affected.database_specific.and_then(|raw| json::item::<AffectedDatabase<'_>>(raw).ok());
         let (cves, severity) = match database {
@@ -277,10 +276,12 @@ impl<'r> Record<'r> {
             built.iter().map(|(package, version)| (package.as_str(), version.as_str())).collect()
         };
         for (package, version) in named {
-            if let Err(reason) = self.releases.fix(&ecosystem, package, version) {
-                self.reading.contents.quarantine(reason);
+            match self.releases.fix(&ecosystem, package, version) {
+                Ok(bytes) => self.reading.contents.hold(bytes)?,
+                Err(reason) => self.reading.contents.quarantine(reason),
             }
         }
+        Ok(())
     }
 
     fn close(mut self) -> Result<(), DocumentError> {
@@ -328,7 +329,7 @@ impl<'r> Record<'r> {
             }
         }
         figures.set("affected", self.affected);
-        figures.set("ecosystems", self.ecosystems.iter().cloned().collect::<Vec<_>>());
+        figures.sets(Shown::Values, &["ecosystems"]);
         for severity in &self.severity {
             figures.tally("severity_types", &severity.kind);
         }

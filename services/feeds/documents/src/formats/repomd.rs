@@ -20,7 +20,7 @@ const FILES_MAX: usize = 2_000;
 
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     let mut xml = Xml::new(input);
-    let mut types = Vec::new();
+    reading.figures.columns(&["data_types"]);
     let mut href = Value::Null;
     while let Some(node) = xml.next()? {
         match node {
@@ -29,11 +29,12 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
                 match tree.name() {
                     "revision" => revision(tree.text.trim(), reading),
                     "data" => {
-                        if types.len() >= FILES_MAX {
+                        reading.contents.records += 1;
+                        if reading.contents.records > FILES_MAX {
                             return Err(DocumentError::TooManyRecords { limit: FILES_MAX });
                         }
                         let kind = tree.attribute("type");
-                        types.push(kind.map_or(Value::Null, Value::from));
+                        reading.figures.column("data_types", kind);
                         if kind == Some("updateinfo") {
                             let location = tree.child("location").and_then(|it| it.attribute("href"));
                             if href.is_null() {
@@ -48,8 +49,6 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
             Node::Open(_) | Node::Close | Node::Text(_) => {}
         }
     }
-    reading.contents.records = types.len();
-    reading.figures.set("data_types", types);
     reading.figures.set("updateinfo_href", href);
     Ok(())
 }

@@ -6,18 +6,17 @@ use crate::dates;
 use crate::head::{Head, Kind};
 use crate::input::Input;
 use crate::json::{self, paths, paths::Take};
-use crate::limits::RECORDS_MAX;
+use crate::limits::LINKS_MAX;
 use crate::reading::Reading;
 use crate::text::{clipped, is_reference};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 
 /// Links of one entry: the document itself, its hash and its signature.
 const ENTRY_LINKS_MAX: usize = 100;
-/// Bytes of ids that figures may keep.
-const IDS_BYTES_MAX: usize = 32 << 20;
 
 /// Whether a document begins like one.
 pub(crate) fn is(head: &Head) -> bool {
@@ -58,9 +57,8 @@ struct Feed<'a> {
     updated: Option<DateTime<Utc>>,
     newest: Option<DateTime<Utc>>,
     newest_text: Option<String>,
-    /// How often each id occurs.
-    ids: BTreeMap<String, usize>,
-    ids_bytes: usize,
+    /// Ids by the beginning of their hash, and whether each is there more than once.
+    ids: HashMap<[u8; 8], bool>,
 }
 
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
@@ -73,14 +71,13 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
         updated: None,
         newest: None,
         newest_text: None,
-        ids: BTreeMap::new(),
-        ids_bytes: 0,
+        ids: HashMap::new(),
     };
     paths::read(input, &mut feed)?;
     if !feed.has_entries {
         return Err(DocumentError::malformed("the feed has no list of entries"));
     }
-    let repeated = feed.ids.values().filter(|times| **times > 1).count();
+    let repeated = feed.ids.values().filter(|is_repeated| **is_repeated).count();
     feed.reading.figures.set("duplicate_ids", repeated);
     feed.reading.figures.set("newest_updated", feed.newest_text);
     feed.reading.contents.document_date = feed.updated.or(feed.newest);
@@ -134,8 +131,8 @@ impl Feed<'_> {
     fn entry(&mut self, value: &RawValue) -> Result<(), DocumentError> {
         let contents = &mut self.reading.contents;
         contents.records += 1;
-        if contents.records > RECORDS_MAX {
-            return Err(DocumentError::TooManyRecords { limit: RECORDS_MAX });
+        if contents.records > LINKS_MAX {
+            return Err(DocumentError::TooManyRecords { limit: LINKS_MAX });
         }
         self.reading.figures.add("entries", 1);
         let entry: Entry = match json::item(value) {
@@ -157,24 +154,19 @@ impl Feed<'_> {
             }
             None => contents.quarantine(format!("entry {shown:?}: it says not where the document is")),
         }
-        self.count(entry)
+        self.count(entry);
+        Ok(())
     }
 
-    fn count(&mut self, entry: Entry) -> Result<(), DocumentError> {
+    fn count(&mut self, entry: Entry) {
         if !self.reading.figures.on() {
-            return Ok(());
+            return;
         }
         self.newest_text = self.newest_text.take().max(entry.updated);
-        if let Some(times) = self.ids.get_mut(&entry.id) {
-            *times += 1;
-            return Ok(());
-        }
-        self.ids_bytes += entry.id.len();
-        if self.ids_bytes > IDS_BYTES_MAX {
-            return Err(DocumentError::RecordTooLarge { limit: IDS_BYTES_MAX as u64 });
-        }
-        self.reading.figures.list("entry_ids", entry.id.as_str());
-        self.ids.insert(entry.id, 1);
-        Ok(())
+        let hash = Sha256::digest(&entry.id);
+        let mut key = [0; 8];
+        key.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        self.ids.entry(key).and_modify(|is_repeated| *is_repeated = true).or_insert(false);
+        self.reading.figures.list("entry_ids", entry.id);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::DocumentError;
 use crate::identity::{self, Vendor};
-use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX};
+use crate::limits::PATCH_CVES_MAX;
 use crate::packages::Packages;
 use crate::reading::Reading;
 use crate::text::{clipped, is_cve, is_plain};
@@ -63,8 +63,8 @@ impl Notice<'_> {
         let id = self.id;
         let readable = identity::readable(os);
         let targets = fixes.targets(os)?;
-        if targets.len() > PATCH_TARGETS_MAX || self.cves.len() > PATCH_CVES_MAX {
-            return Err(format!("more than {PATCH_TARGETS_MAX} packages or {PATCH_CVES_MAX} CVEs"));
+        if self.cves.len() > PATCH_CVES_MAX {
+            return Err(format!("it has more than {PATCH_CVES_MAX} CVEs"));
         }
         let subscription = if fixes.needs_subscription { " with Ubuntu Pro" } else { "" };
         Ok(PatchFacts {
@@ -106,7 +106,7 @@ impl Fixes<'_> {
         if packages.len() == 0 {
             return Err("no package with a version".to_owned());
         }
-        Ok(packages.into_targets(os))
+        packages.into_targets(os)
     }
 }
 

@@ -43,7 +43,7 @@ struct Entry {
     is_hidden: bool,
     #[serde(default, deserialize_with = "json::list::<_, _, PATCH_CVES_MAX>")]
     cves_ids: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::map::<_, _, RELEASES_MAX>")]
     release_packages: BTreeMap<String, Packages>,
     #[serde(default, deserialize_with = "json::list::<_, _, RELEASES_MAX>")]
     releases: Vec<Release>,

@@ -8,7 +8,7 @@ use crate::dates;
 use crate::figures::Figures;
 use crate::head::{Head, Kind};
 use crate::input::Input;
-use crate::limits::{PATCH_CVES_MAX, RECORDS_MAX};
+use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX, RECORDS_MAX};
 use crate::reading::Reading;
 use crate::{DocumentError, identity, json};
 use chrono::{DateTime, Utc};
@@ -28,6 +28,11 @@ fn is_key(key: &str) -> bool {
     key.split_once('-').is_some_and(|(first, second)| is_number(first) && is_number(second))
 }
 
+/// Source or binary packages of one release: a kernel's notice names some thousands.
+const PACKAGES_MAX: usize = 4 * PATCH_TARGETS_MAX;
+/// Releases that one notice is for: Ubuntu has had some fifty.
+const RELEASES_MAX: usize = 200;
+
 /// A notice as it is written.
 #[derive(Deserialize)]
 struct Entry {
@@ -38,14 +43,15 @@ struct Entry {
     action: Option<String>,
     #[serde(default, deserialize_with = "json::list::<_, _, PATCH_CVES_MAX>")]
     cves: Vec<String>,
+    #[serde(deserialize_with = "json::map::<_, _, RELEASES_MAX>")]
     releases: BTreeMap<String, Release>,
 }
 
 #[derive(Deserialize)]
 struct Release {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::map::<_, _, PACKAGES_MAX>")]
     sources: BTreeMap<String, Package>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::map::<_, _, PACKAGES_MAX>")]
     binaries: BTreeMap<String, Package>,
 }
 

@@ -15,7 +15,7 @@ use crate::contents::{Contents, Withdrawal};
 use crate::figures::Figures;
 use crate::head::Head;
 use crate::input::Input;
-use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX, RECORDS_MAX};
+use crate::limits::{PATCH_CVES_MAX, RECORDS_MAX};
 use crate::packages::Packages;
 use crate::reading::Reading;
 use crate::text::cves_in;
@@ -87,7 +87,10 @@ fn take(update: &Tree, reading: &mut Reading, known: &mut Known) -> Result<(), D
     match advisory.patches(reading.feed_id) {
         Ok(patches) => {
             for patch in patches {
-                add(patch, &advisory.version, contents, known)?;
+                match patch {
+                    Ok(patch) => add(patch, &advisory.version, contents, known)?,
+                    Err(reason) => contents.quarantine(reason),
+                }
             }
         }
         Err(reason) => contents.quarantine(reason),
@@ -131,13 +134,12 @@ fn joined(before: &PatchFacts, patch: PatchFacts) -> Result<PatchFacts, String> 
     let mut cves = [before.cves.as_slice(), &patch.cves].concat();
     cves.sort();
     cves.dedup();
-    if packages.len() > PATCH_TARGETS_MAX || cves.len() > PATCH_CVES_MAX {
-        return Err(format!(
-            "{}: its parts have more than {PATCH_TARGETS_MAX} packages or {PATCH_CVES_MAX} CVEs",
-            patch.vendor_patch_id
-        ));
+    let id = &patch.vendor_patch_id;
+    if cves.len() > PATCH_CVES_MAX {
+        return Err(format!("{id}: its parts have more than {PATCH_CVES_MAX} CVEs"));
     }
-    Ok(PatchFacts { targets: packages.into_targets(&os), cves, ..patch })
+    let targets = packages.into_targets(&os).map_err(|reason| format!("{id}: its parts: {reason}"))?;
+    Ok(PatchFacts { targets, cves, ..patch })
 }
 
 /// Figures of one advisory: what is anywhere in it, as it is written.

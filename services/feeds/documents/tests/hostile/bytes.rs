@@ -1,6 +1,7 @@
 //! Documents that lost their end, or in which bytes were changed.
 
-use super::seeds::{self, check, read};
+use super::check::{check, read};
+use super::seeds;
 use std::collections::HashSet;
 
 /// Reads of one document: each place where there are not more, and so many places evenly apart otherwise.

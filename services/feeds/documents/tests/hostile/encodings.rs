@@ -1,6 +1,7 @@
 //! Documents in other encodings than they should be in, and such that are none at all.
 
-use super::seeds::{self, Seed, read};
+use super::check::read;
+use super::seeds::{self, Seed};
 use kernel::Refused;
 
 fn texts() -> impl Iterator<Item = Seed> {

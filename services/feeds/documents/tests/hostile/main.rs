@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 mod bytes;
+mod check;
 mod encodings;
+mod memory;
 mod packings;
 mod records;
 mod seeds;

@@ -1,6 +1,7 @@
 //! Compressed documents: bombs, boxes in boxes, broken ones.
 
-use super::seeds::{self, read};
+use super::check::read;
+use super::seeds;
 use feeds_documents::limits::DECODED_RATIO_MAX;
 use kernel::Refused;
 use std::io::{Cursor, Write};

@@ -1,6 +1,7 @@
 //! Records whose values are there to hurt: ids that are paths or books, days that never were, the same thing twice.
 
-use super::seeds::{self, Seed, check, read};
+use super::check::{check, read};
+use super::seeds::{self, Seed};
 use feeds_documents::contents::Contents;
 use kernel::Refused;
 use serde_json::{Value, json};

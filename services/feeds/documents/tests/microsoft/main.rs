@@ -1,7 +1,6 @@
 //! Microsoft's documents become the facts that a person would read in them.
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
-mod corpus;
 mod lists;
 mod months;
 mod refusals;

@@ -1,10 +1,9 @@
 //! Documents that are refused, and what is left out of others.
 
-use super::{ALL, DEPLOYMENT, INDEX, OCTOBER_JSON, OCTOBER_XML, SEPTEMBER_JSON, WESNG, WSUS, open, read};
+use super::{DEPLOYMENT, INDEX, OCTOBER_JSON, OCTOBER_XML, SEPTEMBER_JSON, WESNG, WSUS, open, read};
 use feeds_documents::contents::Contents;
 use feeds_documents::{DocumentError, Format};
 use kernel::Refused;
-use proptest::prelude::*;
 use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 
@@ -126,37 +125,5 @@ fn a_character_that_no_database_keeps_is_in_nothing_that_is_found() {
                 assert!(!holds_nul(&document.contents), "{format:?} at {at}: {document:#?}");
             }
         }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_damaged_document_never_panics(
-        which in 0..ALL.len(),
-        damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..8),
-    ) {
-        let mut bytes = ALL[which].1.to_vec();
-        for (index, byte, kind) in damages {
-            if bytes.is_empty() {
-                break;
-            }
-            let at = index.index(bytes.len());
-            match kind {
-                0 => bytes[at] = byte,
-                1 => { bytes.remove(at); }
-                2 => bytes.insert(at, byte),
-                _ => bytes.truncate(at),
-            }
-        }
-        let _ = open(&bytes);
-    }
-
-    #[test]
-    fn a_cut_document_is_refused(which in 0..ALL.len(), index in any::<prop::sample::Index>()) {
-        let bytes = ALL[which].1;
-        let end = index.index(bytes.trim_ascii_end().len());
-        prop_assert!(open(&bytes[..end]).is_err());
     }
 }

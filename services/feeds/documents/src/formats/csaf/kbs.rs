@@ -14,6 +14,9 @@ use contracts::{Cadence, DevicePlatform, FixTarget, RebootBehaviour};
 use feeds_domain::severity;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Products of all KBs together; a vulnerability's document has some hundred.
+const PRODUCTS_MAX: usize = 200_000;
+
 /// What the document says of one KB.
 #[derive(Default)]
 struct Update<'a> {
@@ -37,8 +40,12 @@ pub(super) fn patches(
     // Edge, Office click-to-run and Azure Linux: their fixes have words where others have a KB.
     let mut without_kb: BTreeMap<&str, usize> = BTreeMap::new();
     let mut unknown: BTreeSet<String> = BTreeSet::new();
+    let mut places = 0;
     for vulnerability in vulnerabilities {
         for fix in &vulnerability.fixes {
+            if places > PRODUCTS_MAX {
+                return Err(DocumentError::TooManyRecords { limit: PRODUCTS_MAX });
+            }
             let Some(kb) = fix.kb.as_deref() else {
                 *without_kb.entry(&fix.details).or_default() += 1;
                 continue;
@@ -60,7 +67,10 @@ pub(super) fn patches(
                     ));
                     continue;
                 };
-                let known = update.products.entry(name).or_default();
+                let known = update.products.entry(name).or_insert_with(|| {
+                    places += 1;
+                    ""
+                });
                 // A component's build is not the one of what it is installed on.
                 if !is_component && numbers(build) > numbers(known) {
                     *known = build;

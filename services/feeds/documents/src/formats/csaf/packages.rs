@@ -6,7 +6,7 @@ use super::package::Package;
 use super::products::{Number, Place, Products};
 use crate::DocumentError;
 use crate::identity::{self, Vendor};
-use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX};
+use crate::limits::PATCH_CVES_MAX;
 use crate::packages::Packages;
 use crate::reading::Reading;
 use crate::text::clipped;
@@ -58,21 +58,16 @@ pub(super) fn patches(
     placing.report(id, reading);
     let (severity, vendor_severity) = severity(header, vulnerabilities);
     for (os, release) in releases {
-        if release.packages.len() > PATCH_TARGETS_MAX || release.cves.len() > PATCH_CVES_MAX {
-            reading.contents.quarantine(format!(
-                "{id} for {}: more than {PATCH_TARGETS_MAX} packages or {PATCH_CVES_MAX} CVEs",
-                os.key()
-            ));
-            continue;
+        match facts(reading.feed_id, vendor, header, &os, release, first_released.date_naive()) {
+            Ok(facts) => reading.contents.patch(PatchFacts {
+                severity,
+                vendor_severity: vendor_severity.clone(),
+                reboot: reboot(vendor, vulnerabilities),
+                url: header.url().map(str::to_owned),
+                ..facts
+            })?,
+            Err(reason) => reading.contents.quarantine(format!("{id} for {}: {reason}", os.key())),
         }
-        let facts = PatchFacts {
-            severity,
-            vendor_severity: vendor_severity.clone(),
-            reboot: reboot(vendor, vulnerabilities),
-            url: header.url().map(str::to_owned),
-            ..facts(reading.feed_id, vendor, header, &os, release, first_released.date_naive())
-        };
-        reading.contents.patch(facts)?;
     }
     Ok(())
 }
@@ -183,18 +178,21 @@ fn facts(
     os: &OsRelease,
     release: Release<'_>,
     released: NaiveDate,
-) -> PatchFacts {
+) -> Result<PatchFacts, String> {
+    if release.cves.len() > PATCH_CVES_MAX {
+        return Err(format!("it has more than {PATCH_CVES_MAX} CVEs"));
+    }
     let id = header.tracking.id.trim();
     let readable = identity::readable(os);
-    PatchFacts {
+    Ok(PatchFacts {
         name: clipped(&format!("{} for {readable} ({id})", subject(header))),
-        targets: release.packages.into_targets(os),
+        targets: release.packages.into_targets(os)?,
         os_versions: vec![readable],
         classification: identity::classification(id),
         cves: release.cves.into_iter().map(str::to_owned).collect(),
         advisories: vec![id.to_owned()],
         ..identity::blank(feed_id, identity::patch_id(vendor, id, os), id, DevicePlatform::Linux, released)
-    }
+    })
 }
 
 /// The title without what the id says as well: `Red Hat Security Advisory: `.

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 /// Bytes that are kept of a document while it is read: an advisory for a kernel has some 10,000 products of 400 bytes,
 /// and some 500 vulnerabilities that each name half of them by number.
-const KEPT_BYTES_MAX: usize = 128 << 20;
+const KEPT_BYTES_MAX: usize = 96 << 20;
 /// What a kept text costs beside its characters, and what is made of it in the end.
 const OVERHEAD_BYTES: usize = 128;
 /// Package URLs of one product.
@@ -119,6 +119,11 @@ impl Products {
             return Err(DocumentError::RecordTooLarge { limit: KEPT_BYTES_MAX as u64 });
         }
         Ok(())
+    }
+
+    /// What is kept in all.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
     }
 
     /// Takes in a product of the tree.

@@ -2,11 +2,11 @@
 
 use super::Record;
 use crate::DocumentError;
-use crate::contents::Withdrawal;
+use crate::contents::{Withdrawal, text_bytes};
 use crate::identity::ecosystem::{Access, Ecosystem};
 use crate::identity::{self, Vendor};
 use crate::json;
-use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX};
+use crate::limits::PATCH_CVES_MAX;
 use crate::packages::{Packages, is_later};
 use crate::text::{clipped, is_plain, web_address};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -29,6 +29,8 @@ pub(super) struct Releases {
 #[derive(Debug, Default)]
 struct Release {
     packages: BTreeMap<String, Fix>,
+    /// What they take of memory, about.
+    bytes: usize,
     /// Severities.
     words: BTreeSet<String>,
 }
@@ -61,22 +63,31 @@ impl Releases {
         self.fixes += new;
     }
 
-    /// A package and its first good version.
-    pub(super) fn fix(&mut self, ecosystem: &Ecosystem, package: &str, version: &str) -> Result<(), String> {
+    /// A package and its first good version: what it takes of memory, or why it is none.
+    pub(super) fn fix(
+        &mut self,
+        ecosystem: &Ecosystem,
+        package: &str,
+        version: &str,
+    ) -> Result<usize, String> {
         let is_debian = matches!(ecosystem.vendor, Vendor::Debian | Vendor::Ubuntu);
         if !is_plain(package) || !is_plain(version) || is_debian && version.parse::<Version>().is_err() {
             return Err(format!("{package:?} {version:?} is no package with a version"));
         }
         // Never affected.
         if version == "0" {
-            return Ok(());
+            return Ok(0);
         }
         self.fixes += 1;
         let fix = Fix { access: ecosystem.access, version: version.to_owned() };
         let order = ecosystem.vendor.version_order();
-        match self.release(ecosystem).packages.entry(package.to_owned()) {
+        let release = self.release(ecosystem);
+        match release.packages.entry(package.to_owned()) {
             Entry::Vacant(new) => {
+                let bytes = 2 * size_of::<(String, Fix)>() + text_bytes(package) + text_bytes(version);
+                release.bytes += bytes;
                 new.insert(fix);
+                return Ok(bytes);
             }
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
@@ -86,7 +97,7 @@ impl Releases {
                 }
             }
         }
-        Ok(())
+        Ok(0)
     }
 
     fn release(&mut self, ecosystem: &Ecosystem) -> &mut Release {
@@ -132,6 +143,7 @@ impl Record<'_> {
         }
         let words = self.words();
         for ((of, os), release) in std::mem::take(&mut self.releases.all) {
+            self.reading.contents.let_go(release.bytes);
             if of != vendor {
                 let reason = format!("{}: {} is not of its publisher", self.id, identity::readable(&os));
                 self.reading.contents.quarantine(reason);
@@ -140,7 +152,7 @@ impl Record<'_> {
             if release.packages.is_empty() {
                 continue;
             }
-            match self.patch(vendor, &os, release, &words, &cves, published) {
+            match self.patch(vendor, &os, &release, &words, &cves, published) {
                 Ok(patch) => self.reading.contents.patch(patch)?,
                 Err(reason) => self.reading.contents.quarantine(reason),
             }
@@ -152,16 +164,13 @@ impl Record<'_> {
         &self,
         vendor: Vendor,
         os: &OsRelease,
-        release: Release,
+        release: &Release,
         words: &BTreeSet<String>,
         cves: &BTreeSet<String>,
         published: NaiveDate,
     ) -> Result<PatchFacts, String> {
         let id = self.id.as_str();
         let needs_subscription = release.packages.values().any(|fix| fix.access > Access::Free);
-        if release.packages.len() > PATCH_TARGETS_MAX {
-            return Err(format!("{id}: it fixes more than {PATCH_TARGETS_MAX} packages"));
-        }
         let order = vendor.version_order();
         let mut packages = Packages::new(order);
         for (package, fix) in &release.packages {
@@ -180,7 +189,7 @@ impl Record<'_> {
             severity,
             classification: identity::classification(id),
             cves: cves.iter().cloned().collect(),
-            targets: packages.into_targets(os),
+            targets: packages.into_targets(os).map_err(|reason| format!("{id}: {reason}"))?,
             url: self.url(),
             advisories: vec![id.to_owned()],
             ..identity::blank(

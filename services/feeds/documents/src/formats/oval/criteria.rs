@@ -19,6 +19,10 @@ pub(super) struct Context {
     is_elsewhere: bool,
 }
 
+/// Releases or architectures of which one must be there: real documents have up to some fifty. Among more of them nothing
+/// is looked for, since each test would be looked for in all.
+pub(super) const CHOICES_MAX: usize = 500;
+
 /// What a criterion says in words. Tests say the same in regular expressions, each publisher in its own way.
 enum Statement {
     /// A product is installed: a release, or something that is none.
@@ -101,6 +105,13 @@ fn walk_criteria<'a, E>(
 }
 
 impl Context {
+    /// What it takes of memory, about: it is kept, and so is the key by which it is found again.
+    pub(super) fn bytes(&self) -> usize {
+        const TEXT_BYTES: usize = 100;
+        let texts = 2 * self.releases.len() + self.architectures.len() + usize::from(self.module.is_some());
+        2 * (size_of::<Self>() + texts * TEXT_BYTES)
+    }
+
     /// The same on minor releases in place of their major one.
     fn at(&self, minors: &BTreeSet<OsRelease>) -> Self {
         let at = |major: &OsRelease| {
@@ -130,9 +141,10 @@ impl Context {
             }
         }
         if products > 0 {
-            self.is_elsewhere |= releases.is_empty();
+            self.is_elsewhere |= releases.is_empty() || releases.len() > CHOICES_MAX;
             self.releases = releases;
         }
+        self.is_elsewhere |= architectures.len() > CHOICES_MAX;
         if !architectures.is_empty() {
             self.architectures = architectures;
         }

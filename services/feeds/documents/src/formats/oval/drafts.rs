@@ -1,7 +1,7 @@
 //! Patches of which the packages are not known yet, and how they become patches when they are.
 
 use super::checks::{Checks, Key};
-use super::criteria::{self, Context};
+use super::criteria::{self, CHOICES_MAX, Context};
 use super::definition::Definition;
 use crate::DocumentError;
 use crate::contents::Contents;
@@ -46,11 +46,13 @@ pub(super) struct Drafts {
 
 /// Contexts of a document: a release, an architecture and a module stream each; real ones have some hundreds.
 const CONTEXTS_MAX: usize = 20_000;
+/// Packages of one advisory on all its releases: one for a kernel has some thousands.
+const PACKAGES_MAX: usize = 50_000;
+/// Packages times architectures times releases of all advisories: SUSE's largest document takes some ten million.
+const STEPS_MAX: usize = 30_000_000;
 /// Memory of a draft and of a CVE in one.
 const DRAFT_BYTES: usize = 500;
 const CVE_BYTES: usize = 64;
-/// Memory of a context with its texts.
-const CONTEXT_BYTES: usize = 1_000;
 
 impl Drafts {
     pub(super) fn take(
@@ -78,19 +80,19 @@ impl Drafts {
             contents.quarantine(format!("{id}: it has more than {PATCH_CVES_MAX} CVEs"));
             return Ok(());
         }
+        let releases = definition.releases();
+        if releases.len() > CHOICES_MAX {
+            contents.quarantine(format!("{id}: it is for more than {CHOICES_MAX} releases"));
+            return Ok(());
+        }
         let at = self.at(definition, vendor, id, issued, contents)?;
         let mut tests = Vec::new();
-        criteria::walk(
-            definition.tree,
-            definition.releases(),
-            &definition.minors(),
-            &mut |test, context| {
-                let context = self.context(context, contents)?;
-                contents.hold(size_of::<(Key, u32)>())?;
-                tests.push((checks.want(test, contents)?, context));
-                Ok::<_, DocumentError>(())
-            },
-        )?;
+        criteria::walk(definition.tree, releases, &definition.minors(), &mut |test, context| {
+            let context = self.context(context, contents)?;
+            contents.hold(size_of::<(Key, u32)>())?;
+            tests.push((checks.want(test, contents)?, context));
+            Ok::<_, DocumentError>(())
+        })?;
         let Some(draft) = self.list.get_mut(at) else { return Ok(()) };
         // A definition of the advisory itself knows better than those of single vulnerabilities.
         if draft.is_patch && !definition.is_patch() {
@@ -159,7 +161,7 @@ impl Drafts {
         if let Some(at) = self.contexts_at.get(context) {
             return Ok(*at);
         }
-        contents.hold(CONTEXT_BYTES)?;
+        contents.hold(context.bytes())?;
         let at = u32::try_from(self.contexts.len()).unwrap_or(u32::MAX);
         if self.contexts.len() >= CONTEXTS_MAX {
             return Err(DocumentError::TooManyRecords { limit: CONTEXTS_MAX });
@@ -176,8 +178,9 @@ impl Drafts {
         feed_id: FeedId,
         contents: &mut Contents,
     ) -> Result<(), DocumentError> {
+        let mut steps = STEPS_MAX;
         for draft in self.list {
-            let releases = match draft.releases(&self.contexts, checks) {
+            let releases = match draft.releases(&self.contexts, checks, &mut steps) {
                 Ok(releases) => releases,
                 Err(reason) => {
                     contents.quarantine(reason);
@@ -188,7 +191,10 @@ impl Drafts {
                 contents.quarantine(format!("{}: it names no package of a release that is known", draft.id));
             }
             for (os, packages) in releases {
-                contents.patch(draft.patch(&os, packages, feed_id))?;
+                match draft.patch(&os, packages, feed_id) {
+                    Ok(patch) => contents.patch(patch)?,
+                    Err(reason) => contents.quarantine(format!("{}: {reason}", draft.id)),
+                }
             }
         }
         Ok(())
@@ -201,7 +207,9 @@ impl Draft {
         &self,
         contexts: &[Context],
         checks: &Checks,
+        steps: &mut usize,
     ) -> Result<BTreeMap<OsRelease, Packages>, String> {
+        let mut packages_of_all = 0;
         let order = self.vendor.version_order();
         let mut releases: BTreeMap<OsRelease, Packages> = BTreeMap::new();
         for (test, context) in &self.tests {
@@ -224,7 +232,11 @@ impl Draft {
                 architectures.push("");
             }
             for os in context.releases.iter().chain(&of_tag) {
+                let left = steps.checked_sub(fixed.packages.len() * architectures.len());
+                *steps =
+                    left.ok_or_else(|| format!("{}: what it takes is more than {STEPS_MAX} steps", self.id))?;
                 let packages = releases.entry(os.clone()).or_insert_with(|| Packages::new(order));
+                packages_of_all -= packages.len();
                 for package in &fixed.packages {
                     if self.sources.contains(*package) {
                         packages.add_source(package, version);
@@ -234,7 +246,8 @@ impl Draft {
                         packages.add(package, context.module.as_deref(), architecture, version);
                     }
                 }
-                if packages.len() > PATCH_TARGETS_MAX {
+                packages_of_all += packages.len();
+                if packages.len() > PATCH_TARGETS_MAX || packages_of_all > PACKAGES_MAX {
                     return Err(format!("{}: it has more than {PATCH_TARGETS_MAX} packages", self.id));
                 }
             }
@@ -242,21 +255,21 @@ impl Draft {
         Ok(releases)
     }
 
-    fn patch(&self, os: &OsRelease, packages: Packages, feed_id: FeedId) -> PatchFacts {
+    fn patch(&self, os: &OsRelease, packages: Packages, feed_id: FeedId) -> Result<PatchFacts, String> {
         let id = &self.id;
         let name = if self.title.contains(id) {
             self.title.clone()
         } else {
             clipped(format!("{} for {} ({id})", self.title, identity::readable(os)).trim_start())
         };
-        PatchFacts {
+        Ok(PatchFacts {
             name,
             os_versions: vec![identity::readable(os)],
             vendor_severity: self.vendor_severity.clone(),
             severity: self.severity,
             classification: identity::classification(id),
             cves: self.cves.iter().cloned().collect(),
-            targets: packages.into_targets(os),
+            targets: packages.into_targets(os)?,
             reboot: self.reboot,
             url: self.url.clone(),
             advisories: vec![id.clone()],
@@ -267,7 +280,7 @@ impl Draft {
                 DevicePlatform::Linux,
                 self.issued,
             )
-        }
+        })
     }
 }
 

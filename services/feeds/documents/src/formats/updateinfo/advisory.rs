@@ -65,8 +65,11 @@ impl<'a> Advisory<'a> {
         })
     }
 
-    /// A patch for each release, or why there is none.
-    pub(super) fn patches(&self, feed_id: FeedId) -> Result<Vec<PatchFacts>, String> {
+    /// A patch for each release, made only when it is asked for: an advisory may name many releases.
+    pub(super) fn patches(
+        &self,
+        feed_id: FeedId,
+    ) -> Result<impl Iterator<Item = Result<PatchFacts, String>>, String> {
         let id = &self.id;
         let releases = self.releases()?;
         if releases.is_empty() {
@@ -82,26 +85,30 @@ impl<'a> Advisory<'a> {
             "enhancement" | "newpackage" | "feature" => Classification::Feature,
             _ => Classification::Other,
         };
-        let patch = |(os, on_release): (OsRelease, OnRelease)| PatchFacts {
-            name: self.name(&os),
-            os_versions: vec![identity::readable(&os)],
-            vendor_severity: word.to_owned(),
-            severity: severity::from_word(word),
-            classification,
-            cves: cves.iter().map(|&cve| cve.to_owned()).collect(),
-            targets: on_release.packages.into_targets(&os),
-            reboot: if on_release.reboots { RebootBehaviour::Always } else { RebootBehaviour::Unknown },
-            url: self.url.map(str::to_owned),
-            advisories: vec![id.clone()],
-            ..identity::blank(
-                feed_id,
-                identity::patch_id(self.vendor, id, &os),
-                id,
-                DevicePlatform::Linux,
-                self.issued.date_naive(),
-            )
+        let patch = move |(os, on_release): (OsRelease, OnRelease)| {
+            let targets =
+                on_release.packages.into_targets(&os).map_err(|reason| format!("{id}: {reason}"))?;
+            Ok(PatchFacts {
+                name: self.name(&os),
+                os_versions: vec![identity::readable(&os)],
+                vendor_severity: word.to_owned(),
+                severity: severity::from_word(word),
+                classification,
+                cves: cves.iter().map(|&cve| cve.to_owned()).collect(),
+                targets,
+                reboot: if on_release.reboots { RebootBehaviour::Always } else { RebootBehaviour::Unknown },
+                url: self.url.map(str::to_owned),
+                advisories: vec![id.clone()],
+                ..identity::blank(
+                    feed_id,
+                    identity::patch_id(self.vendor, id, &os),
+                    id,
+                    DevicePlatform::Linux,
+                    self.issued.date_naive(),
+                )
+            })
         };
-        Ok(releases.into_iter().map(patch).collect())
+        Ok(releases.into_iter().map(patch))
     }
 
     /// Packages by the release that they are for.
