@@ -220,6 +220,17 @@ fn a_package_of_the_tracker_may_be_larger_than_a_record() {
 }
 
 #[test]
+fn a_paragraph_with_more_fields_than_any_real_one_is_not_kept_whole() {
+    let (first, rest) = PACKAGES.split_once("\n\n").unwrap();
+    let many: String = (0..2_000).map(|number| format!("X-Field-{number}: 1\n")).collect();
+    let document = read(Format::DebianPackages, &format!("{first}\n{many}\n{rest}"));
+    assert_eq!(document.contents.records, 4);
+    // The first paragraph has ten fields of its own.
+    assert_eq!(document.contents.quarantined.last().unwrap(), "1010 lines belong to no field");
+    assert_eq!(document.to_json()["size_sum"], 42_000);
+}
+
+#[test]
 fn what_is_no_package_of_the_tracker_is_left_out_with_a_reason() {
     let start = TRACKER.trim_end().strip_suffix('}').unwrap();
     let text = format!("{start}, \"odd\": [1, {{\"a\": 2}}], \"null\": null, \"word\": \"x\"}}");
