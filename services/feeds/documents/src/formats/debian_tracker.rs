@@ -7,7 +7,7 @@ use crate::contents::{Contents, Rating};
 use crate::figures::Figures;
 use crate::head::{Head, Kind};
 use crate::input::Input;
-use crate::json::Nested;
+use crate::json::nested::{self, Part};
 use crate::reading::Reading;
 use crate::text::{is_cve, is_plain};
 use crate::{DocumentError, identity, json};
@@ -34,11 +34,11 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     input.progress.limit_records(RECORD_BYTES_MAX);
     let Reading { contents, figures, .. } = reading;
     let mut tracker = Tracker { contents, figures, source: String::new(), ratings_bytes: 0 };
-    json::nested(input, |part| {
+    nested::read(input, |part| {
         match part {
-            Nested::Outer(source) => tracker.begin(source),
-            Nested::Inner(id, record) => tracker.vulnerability(id, record),
-            Nested::NoObject => {
+            Part::Outer(source) => tracker.begin(source),
+            Part::Inner(id, record) => tracker.vulnerability(id, record),
+            Part::NoObject => {
                 let reason = format!("{}: its vulnerabilities are not an object", tracker.source);
                 tracker.contents.quarantine(reason);
             }
