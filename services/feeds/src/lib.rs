@@ -7,11 +7,14 @@ mod documents;
 mod error;
 mod fetch;
 mod import;
+pub mod offline;
 mod ratings;
 mod source;
 mod sync;
 mod syncs;
 mod vulnerabilities;
+
+pub use import::Watcher;
 
 use config::FeedsSettings;
 use contracts::Service;

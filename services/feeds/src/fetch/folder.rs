@@ -1,6 +1,6 @@
 //! Documents in the import folder, and nothing outside of it.
 
-use super::{FetchError, Fetched, Validators, spool::Spool};
+use super::{FetchError, Fetched, Spooled, Validators, spool::Spool};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,23 @@ fn read_blocking(folder: &Path, path: &Path, limit: u64) -> Result<Fetched, Fetc
     if !metadata.is_file() {
         return Err(FetchError::NotAFile { path: owned() });
     }
-    let mut file = std::fs::File::open(file).map_err(unreadable)?;
+    spool_blocking(&file, limit).map(Fetched::Document)
+}
+
+/// Copies a file into a temporary one, at most `limit` bytes of it.
+pub(super) async fn spool(path: &Path, limit: u64) -> Result<Spooled, FetchError> {
+    let path = path.to_owned();
+    let spooling = tokio::task::spawn_blocking({
+        let path = path.clone();
+        move || spool_blocking(&path, limit)
+    });
+    spooling.await.unwrap_or_else(|panic| Err(FetchError::Unreadable { path, reason: panic.to_string() }))
+}
+
+fn spool_blocking(path: &Path, limit: u64) -> Result<Spooled, FetchError> {
+    let unreadable =
+        |error: std::io::Error| FetchError::Unreadable { path: path.to_owned(), reason: error.to_string() };
+    let mut file = std::fs::File::open(path).map_err(unreadable)?;
     let mut spool = Spool::new(limit)?;
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -50,7 +66,7 @@ fn read_blocking(folder: &Path, path: &Path, limit: u64) -> Result<Fetched, Fetc
         let Some(piece) = piece.get(..read).filter(|piece| !piece.is_empty()) else { break };
         spool.write(piece)?;
     }
-    Ok(Fetched::Document(spool.finish(Validators::default())?))
+    spool.finish(Validators::default())
 }
 
 /// The regular files of a folder, by name; hidden ones are nobody's documents.
