@@ -8,7 +8,7 @@ use crate::error::SyncError;
 use crate::fetch::{self, Fetched, Fetcher, Spooled, Validators};
 use crate::import::{Import, Watcher};
 use crate::source::Source;
-use crate::sync::{Feeds, Place, Read, Taken, read_document};
+use crate::sync::{Feeds, Place, Taken, read_document};
 use crate::syncs::{self, Ended, SyncId};
 use anyhow::{Context, bail};
 use contracts::feeds::{FeedFormat, FeedKind, ImportReport};
@@ -121,7 +121,7 @@ impl Offline {
         open: &mut BTreeMap<String, OpenFeed>,
         watcher: &dyn Watcher,
     ) -> Result<(), SyncError> {
-        let Spooled { file, sha256, validators, .. } = self.spooled(given).await?;
+        let Spooled { file, sha256, .. } = self.spooled(given).await?;
         let received_on = self.feeds.foundation.clock.now().date_naive();
         // The feed is known when the document is read, and the patches name it then.
         let options = Options { feed_id: FeedId(uuid::Uuid::nil()), received_on, figures: false };
@@ -134,7 +134,7 @@ impl Offline {
         let Some(feed) = open.get_mut(&word) else { return Ok(()) };
         let import = Import { watcher: Some(watcher), ..self.import_for(feed.sync, &feed.cause) };
         let name = given.name();
-        let read = Read { sha256, validators, ..read }.for_feed(feed.sync.feed_id);
+        let read = read.for_feed(feed.sync.feed_id, sha256);
         let place = Place { name: &name, web: None };
         self.feeds.take_read(&import, place, read, &mut feed.taken).await.map(drop)
     }

@@ -41,8 +41,8 @@ pub(crate) struct Feeds {
 /// A document as it was read, ready to be taken in.
 pub(crate) struct Read {
     pub(crate) format: Format,
-    pub(crate) sha256: [u8; 32],
-    pub(crate) validators: Validators,
+    sha256: [u8; 32],
+    validators: Validators,
     found: Vec<Found>,
     contents: Contents,
     /// Patches that the database cannot hold.
@@ -50,8 +50,9 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    /// The same for another feed than it was read for.
-    pub(crate) fn for_feed(mut self, feed_id: FeedId) -> Self {
+    /// The same for another feed than it was read for, with the SHA-256 of the document.
+    pub(crate) fn for_feed(mut self, feed_id: FeedId, sha256: [u8; 32]) -> Self {
+        self.sha256 = sha256;
         self.found = self.found.into_iter().filter_map(|found| found.for_feed(feed_id)).collect();
         self
     }
