@@ -3,11 +3,13 @@
 mod catalogue;
 mod commands;
 pub mod config;
+mod connectivity;
 mod documents;
 mod error;
 mod fetch;
 mod import;
 mod ratings;
+mod schedule;
 mod source;
 mod sync;
 mod syncs;
@@ -25,6 +27,7 @@ pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<S
     let fetcher = fetch::Fetcher::new(&config, settings.environment)?;
     let foundation = Foundation::lay(Service::Feeds, settings, lifecycle).await?;
     let feeds = sync::Feeds::new(foundation.clone(), fetcher);
+    foundation.background("schedule", schedule::run(feeds.clone(), config.schedule_interval()));
     let server = foundation.server().configure(move |routes| commands::routes(&feeds, routes));
     Ok(server.start(lifecycle)?)
 }

@@ -16,13 +16,13 @@ use feeds_documents::limits::QUARANTINED_MAX;
 use feeds_documents::{DocumentError, Format, Options, read};
 use feeds_domain::catalogue::{Feed, FeedCommand, FeedRefusal, FeedSettings, FeedState, Issue, LastSync};
 use foundation::{Foundation, store_failed};
-use kernel::{Aggregate, FeedId, PartnerId, Scope, StreamId, Tenant};
+use kernel::{Aggregate, Cause, FeedId, PartnerId, Scope, StreamId, Tenant};
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::{Mutex, oneshot};
 use tracing::Instrument;
-use web::{ApiError, CommandContext};
+use web::ApiError;
 
 /// Documents that one document may name: CISA names some 3,000, Red Hat some 20,000 advisories.
 const LINKS_MAX: usize = 50_000;
@@ -89,7 +89,7 @@ impl Feeds {
     /// Synchronises the feed, to its end even when the one who asked does not wait that long.
     pub(crate) async fn sync_to_the_end(
         self,
-        context: CommandContext,
+        cause: Cause,
         feed_id: FeedId,
         owner: PartnerId,
     ) -> Result<Accepted<ImportReport>, ApiError> {
@@ -97,7 +97,7 @@ impl Feeds {
         let lifecycle = self.foundation.lifecycle.clone();
         let work = async move {
             // Nobody may be waiting any more: the answer stands in the database.
-            let _ = tell.send(self.sync(&context, feed_id, owner).await);
+            let _ = tell.send(self.sync(&cause, feed_id, owner).await);
             Ok::<_, Infallible>(())
         };
         lifecycle.spawn("feeds sync", work.in_current_span());
@@ -106,12 +106,12 @@ impl Feeds {
 
     async fn sync(
         &self,
-        context: &CommandContext,
+        cause: &Cause,
         feed_id: FeedId,
         owner: PartnerId,
     ) -> Result<Accepted<ImportReport>, ApiError> {
         let _one = self.one_at_a_time.lock().await;
-        let sync = SyncId { command_id: context.cause.command_id, feed_id };
+        let sync = SyncId { command_id: cause.command_id, feed_id };
         if let Some(ended) = self.ended(sync).await.map_err(store_failed)? {
             return ended.answer(true);
         }
@@ -122,7 +122,7 @@ impl Feeds {
             return Err(ApiError::refused(&FeedRefusal::Unknown));
         };
         let stop = &self.foundation.lifecycle.stop;
-        let import = Import { store, sync, cause: &context.cause, stop, owner };
+        let import = Import { store, sync, cause, stop, owner };
         let outcome = match self.take_in(&import, &state, settings).await {
             Ok(taken) => self.complete(&import, taken, last_sync).await,
             Err(error) => Err(error),

@@ -30,4 +30,4 @@ mod zipped;
 
 pub use error::DocumentError;
 pub use format::Format;
-pub use reading::{Document, Options, read};
+pub use reading::{Document, Options, detect, read};
