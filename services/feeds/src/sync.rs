@@ -56,6 +56,7 @@ struct Taken {
     quarantined: Vec<String>,
     refused: Vec<String>,
     documents: u32,
+    new_documents: bool,
 }
 
 impl Taken {
@@ -308,7 +309,7 @@ impl Feeds {
         let name = name.as_deref().unwrap_or(place.name);
         let document = DocumentKey { feed_id, name };
         let issue = Issue { sha256, date: contents.document_date, records: contents.records as u64 };
-        import.examine(document, &issue, format.lists_all()).await?;
+        taken.new_documents |= import.examine(document, &issue, format.lists_all()).await?;
 
         let withdrawn = import.publish_all(document, &found).await?;
         taken.described += found.len() - withdrawn.len();
@@ -386,7 +387,7 @@ impl Feeds {
             quarantined: report.quarantined.clone(),
             refused: report.refused.clone(),
         };
-        let committed = self.on_feed(&mut tx, import, FeedCommand::RecordSync(record)).await?;
+        let committed = self.on_feed(&mut tx, import, FeedCommand::RecordSync { sync: record, new_documents: taken.new_documents }).await?;
         let pos = match committed.pos {
             Some(pos) => pos,
             None => syncs::feed_pos(&mut tx, sync.feed_id).await?,

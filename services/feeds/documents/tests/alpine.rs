@@ -13,7 +13,11 @@ const JSON: &str = include_str!("documents/alpine-secdb.json");
 const YAML: &str = include_str!("documents/alpine-secdb.yaml");
 
 fn try_read(text: &str) -> Result<Document, DocumentError> {
-    let options = Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), figures: true };
+    let options = Options {
+        feed_id: FeedId(uuid::Uuid::from_u128(7)),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    };
     feeds_documents::read(std::io::Cursor::new(text.as_bytes()), options)
 }
 
@@ -158,6 +162,7 @@ fn a_broken_database_is_refused_with_its_own_code() {
                 .replace("],\n  \"reponame\"", "]},\n  \"reponame\""),
             "feeds.document_unknown_format",
         ),
+        (&JSON.replace("TALOS-2021-0844", &"TALOS ".repeat(1 << 20)), "feeds.document_record_too_large"),
         (&JSON.replace("\"v3.16\"", "316"), "feeds.document_malformed"),
         (&anchored, "feeds.document_malformed"),
         (&aliased, "feeds.document_malformed"),

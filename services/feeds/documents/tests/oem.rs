@@ -15,7 +15,11 @@ const LENOVO: &str = include_str!("documents/lenovo-catalog.xml");
 const AZURE_STACK: &str = include_str!("documents/azurestack-updates.json");
 
 fn document(text: &str) -> Result<Document, DocumentError> {
-    let options = Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), received_on: chrono::NaiveDate::default(), figures: true };
+    let options = Options {
+        feed_id: FeedId(uuid::Uuid::from_u128(7)),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    };
     read(Cursor::new(text.as_bytes()), options)
 }
 

@@ -202,13 +202,21 @@ fn nothing_may_be_outside_of_the_signature() {
 }
 
 fn read_release(bytes: &[u8]) -> Result<Format, DocumentError> {
-    let options = Options { feed_id: FeedId(uuid::Uuid::nil()), figures: false };
+    let options = Options {
+        feed_id: FeedId(uuid::Uuid::nil()),
+        received_on: chrono::NaiveDate::default(),
+        figures: false,
+    };
     read(std::io::Cursor::new(bytes), options).map(|document| document.format)
 }
 
 #[test]
 fn a_signed_release_is_the_same_document_as_the_bare_one() {
-    let options = Options { feed_id: FeedId(uuid::Uuid::nil()), figures: true };
+    let options = Options {
+        feed_id: FeedId(uuid::Uuid::nil()),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    };
     let document = clearsigned(&ada().primary_key, RELEASE);
     let signed = read(std::io::Cursor::new(document.as_bytes()), options).unwrap();
     let bare = read(std::io::Cursor::new(RELEASE.as_bytes()), options).unwrap();

@@ -13,7 +13,11 @@ use std::io::Cursor;
 const USN: &str = include_str!("documents/osv.json");
 
 fn document(text: &str) -> Result<Document, DocumentError> {
-    let options = Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), received_on: chrono::NaiveDate::default(), figures: true };
+    let options = Options {
+        feed_id: FeedId(uuid::Uuid::from_u128(7)),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    };
     read(Cursor::new(text.as_bytes()), options)
 }
 

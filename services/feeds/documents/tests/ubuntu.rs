@@ -13,7 +13,11 @@ const DATABASE: &str = include_str!("documents/ubuntu-usndb.json");
 const PAGE: &str = include_str!("documents/ubuntu-notices.json");
 
 fn try_read(text: &[u8]) -> Result<Document, DocumentError> {
-    let options = Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), figures: true };
+    let options = Options {
+        feed_id: FeedId(uuid::Uuid::from_u128(7)),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    };
     feeds_documents::read(std::io::Cursor::new(text), options)
 }
 
@@ -161,6 +165,8 @@ fn a_broken_document_is_refused_with_its_own_code() {
         (DATABASE[..DATABASE.len() - 20].to_owned(), "feeds.document_truncated"),
         (PAGE[..PAGE.len() - 20].to_owned(), "feeds.document_truncated"),
         (format!("{DATABASE}]"), "feeds.document_malformed"),
+        (DATABASE.replace("fixed in Lantern", &"fixed ".repeat(1 << 20)), "feeds.document_record_too_large"),
+        (PAGE.replace("wick.", &"wick ".repeat(1 << 20)), "feeds.document_record_too_large"),
         (PAGE.replace("\"limit\": 20", "\"limit\": twenty"), "feeds.document_malformed"),
         ("{\"notices\": {\"a\": 1}, \"total_results\": 1}".to_owned(), "feeds.document_malformed"),
         ("{\"9011-1\": 1}".to_owned(), "feeds.document_unknown_format"),

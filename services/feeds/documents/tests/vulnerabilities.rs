@@ -16,7 +16,11 @@ const NVD: &str = include_str!("documents/nvd-2.0.json");
 const CVE5: &str = include_str!("documents/cve5.json");
 
 fn document(text: &str) -> Result<Document, DocumentError> {
-    let options = Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), received_on: chrono::NaiveDate::default(), figures: true };
+    let options = Options {
+        feed_id: FeedId(uuid::Uuid::from_u128(7)),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    };
     read(Cursor::new(text.as_bytes()), options)
 }
 
@@ -274,7 +278,11 @@ fn a_mark_or_other_line_ends_change_nothing() {
 #[test]
 fn figures_are_counted_only_where_somebody_asks() {
     for text in [KEV_JSON, KEV_CSV, EPSS, NVD, CVE5] {
-        let options = Options { feed_id: FeedId(uuid::Uuid::from_u128(7)), received_on: chrono::NaiveDate::default(), figures: false };
+        let options = Options {
+            feed_id: FeedId(uuid::Uuid::from_u128(7)),
+            received_on: chrono::NaiveDate::default(),
+            figures: false,
+        };
         let silent = read(Cursor::new(text.as_bytes()), options).unwrap();
         assert_eq!(silent.to_json().len(), 1, "only the format");
         assert_eq!(silent.contents, contents(text));

@@ -5,7 +5,8 @@
 //!
 //! The database has no dates, and a patch must have one. It is the earliest day that the document allows: not before the
 //! branch was released, and not before the year of the newest CVE that the patch closes. So it is the same each time,
-//! never later than the truth, and in the right order of years. What cannot be dated so is left out.
+//! never later than the truth, and in the right order of years. What allows no such day gets that of its arrival; either
+//! way the patch says that it is not dated.
 
 mod branch;
 mod yaml;
@@ -27,6 +28,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Bytes of one package: the kernel's has some 100 KiB.
+const RECORD_BYTES_MAX: u64 = 2 << 20;
+/// Ids of all packages together: Alpine has some 20,000.
+const IDS_MAX: usize = 500_000;
+
 /// Whether a document begins like the database.
 pub(crate) fn is(head: &Head) -> bool {
     match head.kind {
@@ -39,6 +45,7 @@ pub(crate) fn is(head: &Head) -> bool {
 pub(crate) fn read(mut input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["fixed_packages", "cves", "other_tokens"]);
     reading.figures.add("version_zero_entries", 0);
+    input.progress.limit_records(RECORD_BYTES_MAX);
     let mut database = Database::new(reading);
     if is_json(&mut input)? {
         json::fields(input, &mut database)?;
@@ -64,6 +71,8 @@ struct Database<'a> {
     /// Where the packages are.
     address: Option<String>,
     fixes: Vec<Fix>,
+    /// How many ids they have in all.
+    ids: usize,
 }
 
 /// A package's version that closed something.
@@ -93,7 +102,7 @@ struct Version {
 
 impl<'a> Database<'a> {
     fn new(reading: &'a mut Reading) -> Self {
-        Self { reading, version: None, repository: None, address: None, fixes: Vec::new() }
+        Self { reading, version: None, repository: None, address: None, fixes: Vec::new(), ids: 0 }
     }
 
     /// Takes in a package, or the reason why it cannot be read.
@@ -158,6 +167,10 @@ impl<'a> Database<'a> {
         if self.fixes.len() >= PATCHES_MAX {
             return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
         }
+        self.ids += cves.len();
+        if self.ids > IDS_MAX {
+            return Err(DocumentError::TooManyRecords { limit: IDS_MAX });
+        }
         let year = tokens.iter().filter_map(|token| year_in(token)).max();
         self.fixes.push(Fix { package: package.to_owned(), version, cves, year });
         Ok(())
@@ -165,7 +178,7 @@ impl<'a> Database<'a> {
 
     /// Makes patches of the fixes, when all is known of the database.
     fn finish(self) -> Result<(), DocumentError> {
-        let Reading { contents, figures, feed_id } = self.reading;
+        let Reading { contents, figures, feed_id, received_on } = self.reading;
         figures.set("packages", contents.records);
         figures.set("distro", self.version.clone());
         figures.set("repo", self.repository.clone());
@@ -178,11 +191,17 @@ impl<'a> Database<'a> {
             }
             return Ok(());
         };
+<<<<<<< HEAD
         for fix in &self.fixes {
+            let day = fix.day(&branch).unwrap_or(*received_on);
+            contents.patch(PatchFacts { is_dated: false, ..fix.patch(*feed_id, &branch, day) })?;
+=======
+        for fix in self.fixes {
             match fix.day(&branch) {
                 Some(day) => contents.patch(fix.patch(*feed_id, &branch, day))?,
                 None => contents.quarantine(format!("{}: nothing tells when it was published", fix.id())),
             }
+>>>>>>> h2
         }
         Ok(())
     }
@@ -260,17 +279,17 @@ impl Fix {
         year.max(branch.released)
     }
 
-    fn patch(&self, feed_id: FeedId, branch: &Branch, day: NaiveDate) -> PatchFacts {
+    fn patch(self, feed_id: FeedId, branch: &Branch, day: NaiveDate) -> PatchFacts {
         let readable = identity::readable(&branch.os);
         let id = self.id();
         PatchFacts {
             name: clipped(&format!("{} {} for {readable}", self.package, self.version)),
             os_versions: vec![readable],
-            cves: self.cves.clone(),
+            cves: self.cves,
             targets: vec![FixTarget::BinaryPackage {
                 os: branch.os.clone(),
                 package: self.package.clone(),
-                fixed_version: self.version.clone(),
+                fixed_version: self.version,
                 order: VersionOrder::Apk,
                 architectures: Vec::new(),
                 module: None,

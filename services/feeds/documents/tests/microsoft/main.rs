@@ -33,7 +33,10 @@ const ALL: [(Format, &[u8]); 7] = [
 
 fn open(bytes: &[u8]) -> Result<Document, DocumentError> {
     let feed_id = FeedId(uuid::Uuid::from_u128(7));
-    feeds_documents::read(Cursor::new(bytes), Options { feed_id, received_on: chrono::NaiveDate::default(), figures: true })
+    feeds_documents::read(
+        Cursor::new(bytes),
+        Options { feed_id, received_on: chrono::NaiveDate::default(), figures: true },
+    )
 }
 
 fn read(bytes: &[u8]) -> Contents {
