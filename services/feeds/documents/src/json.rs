@@ -3,11 +3,8 @@
 //! An item is `&RawValue`: syntactically right, and read into a type by [`item`], so that one item of a wrong shape can be
 //! quarantined while the rest of the document is read.
 
-<<<<<<< HEAD
-pub(crate) mod paths;
-=======
 pub(crate) mod nested;
->>>>>>> h2
+pub(crate) mod paths;
 
 use crate::DocumentError;
 use crate::input::{Input, Progress};

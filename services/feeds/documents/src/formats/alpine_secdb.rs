@@ -191,17 +191,9 @@ impl<'a> Database<'a> {
             }
             return Ok(());
         };
-<<<<<<< HEAD
-        for fix in &self.fixes {
+        for fix in self.fixes {
             let day = fix.day(&branch).unwrap_or(*received_on);
             contents.patch(PatchFacts { is_dated: false, ..fix.patch(*feed_id, &branch, day) })?;
-=======
-        for fix in self.fixes {
-            match fix.day(&branch) {
-                Some(day) => contents.patch(fix.patch(*feed_id, &branch, day))?,
-                None => contents.quarantine(format!("{}: nothing tells when it was published", fix.id())),
-            }
->>>>>>> h2
         }
         Ok(())
     }
