@@ -4,8 +4,8 @@ use crate::import::{Import, Wish};
 use crate::{documents::DocumentKey, error::SyncError, source::Source, sync::Feeds, syncs};
 use actix_web::web::ServiceConfig;
 use contracts::feeds::{
-    ChangeFeed, ClearPatchRating, ConnectivityReport, DisableFeed, EnableFeed, ImportReport, MarkPatchOutOfBand, RatePatch,
-    RegisterFeed, SyncFeed, TestFeed,
+    ChangeFeed, ClearPatchRating, ConnectivityReport, DisableFeed, EnableFeed, ImportReport,
+    MarkPatchOutOfBand, RatePatch, RegisterFeed, SyncFeed, TestFeed,
 };
 use contracts::{Accepted, permissions::Permission};
 use eventstore::Target;

@@ -45,6 +45,8 @@ pub struct FeedsSettings {
     pub document_bytes_max: u64,
     /// How often feeds that are due are looked for.
     pub schedule_interval_seconds: u64,
+    /// Where documents that were taken in are kept, if they are.
+    pub archive_folder: Option<PathBuf>,
 }
 
 /// Every key of the section, for the reference of settings.
@@ -94,6 +96,11 @@ pub const KEYS: &[Key] = &[
         default: "10",
         doc: "How often feeds that are due by their schedule are looked for.",
     },
+    Key {
+        name: "feeds.archive_folder",
+        default: "",
+        doc: "Where the last issue of each document of the platform's feeds is kept, for exports to disconnected sites: one folder for all processes of the service. Where it is not set, none is kept.",
+    },
 ];
 
 impl Default for FeedsSettings {
@@ -108,6 +115,7 @@ impl Default for FeedsSettings {
             fetch_retry_seconds: 5,
             document_bytes_max: DOCUMENT_BYTES_MAX,
             schedule_interval_seconds: 10,
+            archive_folder: None,
         }
     }
 }

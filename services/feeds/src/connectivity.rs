@@ -1,12 +1,13 @@
 //! Looks whether a feed's source can be reached and holds what the feed publishes; takes nothing in.
 
+use crate::error::SyncError;
 use crate::source::Source;
 use crate::sync::Feeds;
 use contracts::feeds::ConnectivityReport;
 use feeds_documents::DocumentError;
 use feeds_domain::catalogue::{Feed, FeedRefusal, FeedSettings, FeedState};
 use foundation::store_failed;
-use kernel::{FeedId, Refused, Scope, StreamId};
+use kernel::{FeedId, Scope, StreamId};
 use std::time::Instant;
 use web::ApiError;
 
@@ -31,20 +32,17 @@ impl Feeds {
         let started = Instant::now();
         match self.look(&settings, &mut report).await {
             Ok(()) => report.reachable = true,
-            Err(refusal) => {
-                report.code = Some(refusal.code().to_owned());
-                report.reason = Some(refusal.to_string());
+            Err(SyncError::Refused { code, reason }) => {
+                report.code = Some(code.to_owned());
+                report.reason = Some(reason);
             }
+            Err(SyncError::Failed(error)) => return Err(error),
         }
         report.milliseconds = started.elapsed().as_millis().try_into().unwrap_or(u64::MAX);
         Ok(report)
     }
 
-    async fn look(
-        &self,
-        settings: &FeedSettings,
-        report: &mut ConnectivityReport,
-    ) -> Result<(), Box<dyn Refused>> {
+    async fn look(&self, settings: &FeedSettings, report: &mut ConnectivityReport) -> Result<(), SyncError> {
         let source = Source::parse(&settings.source)?;
         let head = self.fetcher.head(source).await?;
         report.bytes = head.bytes.len() as u64;
@@ -52,7 +50,7 @@ impl Feeds {
         // Bytes of a stranger are unpacked away from the threads that serve requests.
         let format = tokio::task::spawn_blocking(move || feeds_documents::detect(&head.bytes))
             .await
-            .unwrap_or_else(|panic| Err(DocumentError::Unreadable { reason: panic.to_string() }))?;
+            .map_err(|panic| SyncError::Failed(ApiError::internal(panic)))??;
         report.found_format = Some(format.word().to_owned());
         if format.feed() == settings.format {
             Ok(())

@@ -195,7 +195,6 @@ pub(crate) enum Fetched {
 pub(crate) struct Spooled {
     pub(crate) file: std::fs::File,
     pub(crate) sha256: [u8; 32],
-    pub(crate) bytes: u64,
     pub(crate) validators: Validators,
 }
 
@@ -252,5 +251,25 @@ impl Fetcher {
             address::require_public(url)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fetcher, Validators};
+    use crate::config::FeedsSettings;
+    use crate::source::Source;
+    use kernel::Refused;
+    use runtime::settings::Environment;
+
+    #[tokio::test]
+    async fn production_asks_nobody_by_plain_http() {
+        let fetcher = Fetcher::new(&FeedsSettings::default(), Environment::Production).unwrap();
+        let source = Source::parse("http://93.184.215.14/oct.xml").unwrap();
+        let refused = fetcher.fetch(source.clone(), &Validators::default()).await.unwrap_err();
+        assert_eq!(refused.code(), "feeds.source_plain_http");
+        assert_eq!(fetcher.head(source).await.unwrap_err().code(), "feeds.source_plain_http");
+        let source = Source::parse("https://127.0.0.1/oct.xml").unwrap();
+        assert_eq!(fetcher.permit(&source).unwrap_err().code(), "feeds.source_address_refused");
     }
 }

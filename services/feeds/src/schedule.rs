@@ -125,7 +125,10 @@ async fn read(feeds: &Feeds, due: Due) -> Result<(), StoreError> {
         // A refused document stands in the feed's history.
         Err(error) if error.status.is_client_error() => end(feeds, due).await,
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "a feed could not be read by its schedule");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a feed could not be read by its schedule"
+            );
             end(feeds, due).await
         }
     }

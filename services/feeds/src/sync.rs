@@ -1,6 +1,7 @@
 //! Synchronises a feed: fetch, read, take in, record. What breaks off goes on with the same command, and what was
 //! finished answers as the first time.
 
+use crate::archive::Archive;
 use crate::documents::{self, Address, DocumentKey};
 use crate::error::SyncError;
 use crate::fetch::{Fetched, Fetcher, Spooled, Validators};
@@ -34,6 +35,7 @@ const FOLDER_FILES_MAX: usize = 50_000;
 pub(crate) struct Feeds {
     pub(crate) foundation: Foundation,
     pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) archive: Option<Archive>,
     /// One document at a time: it may be large, and a repeated command waits here for the answer to the first.
     one_at_a_time: Arc<Mutex<()>>,
 }
@@ -83,8 +85,8 @@ struct Place<'a> {
 }
 
 impl Feeds {
-    pub(crate) fn new(foundation: Foundation, fetcher: Fetcher) -> Self {
-        Self { foundation, fetcher: Arc::new(fetcher), one_at_a_time: Arc::default() }
+    pub(crate) fn new(foundation: Foundation, fetcher: Fetcher, archive: Option<Archive>) -> Self {
+        Self { foundation, fetcher: Arc::new(fetcher), archive, one_at_a_time: Arc::default() }
     }
 
     /// Synchronises the feed, to its end even when the one who asked does not wait that long.
@@ -296,7 +298,8 @@ impl Feeds {
         taken: &mut Taken,
     ) -> Result<Vec<Link>, SyncError> {
         let feed_id = import.sync.feed_id;
-        let Spooled { file, sha256, validators, .. } = spooled;
+        let Spooled { file, sha256, validators } = spooled;
+        let copy = file.try_clone();
         let received_on = self.foundation.clock.now().date_naive();
         let Document { format, found, contents } =
             read_document(file, Options { feed_id, received_on, figures: false }, import.owner, taken)
@@ -325,6 +328,9 @@ impl Feeds {
             taken.quarantine([
                 "what a partner's feed says of vulnerabilities is not for everybody".to_owned()
             ]);
+        }
+        if import.owner == Tenant::PLATFORM.partner_id {
+            self.archive(copy, sha256).await;
         }
         let from = place.web.map(|(address, link)| (address, &validators, link));
         import.taken_in(document, &issue, from).await?;
@@ -387,7 +393,13 @@ impl Feeds {
             quarantined: report.quarantined.clone(),
             refused: report.refused.clone(),
         };
-        let committed = self.on_feed(&mut tx, import, FeedCommand::RecordSync { sync: record, new_documents: taken.new_documents }).await?;
+        let committed = self
+            .on_feed(
+                &mut tx,
+                import,
+                FeedCommand::RecordSync { sync: record, new_documents: taken.new_documents },
+            )
+            .await?;
         let pos = match committed.pos {
             Some(pos) => pos,
             None => syncs::feed_pos(&mut tx, sync.feed_id).await?,

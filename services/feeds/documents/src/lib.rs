@@ -26,7 +26,7 @@ mod rows;
 pub mod text;
 pub mod update_package;
 mod xml;
-mod zipped;
+pub mod zipped;
 
 pub use error::DocumentError;
 pub use format::Format;

@@ -4,7 +4,7 @@ use crate::formats::wesng;
 use crate::input::Input;
 use crate::reading::Reading;
 use crate::{DocumentError, Format};
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
@@ -26,7 +26,9 @@ pub(crate) fn read(
     if bytes > ZIP_BYTES_MAX {
         return Err(DocumentError::TooLarge { limit: ZIP_BYTES_MAX });
     }
-    limit_entries(&mut source)?;
+    if entries(&mut source, ZIP_ENTRIES_MAX)? > ZIP_ENTRIES_MAX {
+        return Err(DocumentError::TooManyRecords { limit: ZIP_ENTRIES_MAX });
+    }
     let mut archive = ZipArchive::new(BufReader::new(source)).map_err(|error| {
         // Without the directory at its end nothing of it can be found.
         if let ZipError::InvalidArchive(reason) = error {
@@ -70,8 +72,9 @@ fn unknown(names: &[String]) -> DocumentError {
     }
 }
 
-/// Refuses a directory that is too large before it is read into memory.
-fn limit_entries(source: &mut (impl Read + Seek)) -> Result<(), DocumentError> {
+/// Counts the entries of a zip file's directory, to no more than one above `limit`: it is read into memory as a whole, so
+/// that one which is too large must be seen before. Leaves the file at its beginning.
+pub fn entries(source: &mut (impl Read + Seek), limit: usize) -> io::Result<usize> {
     source.rewind()?;
     let mut entries = 0;
     let mut chunk = vec![0; 1 << 16];
@@ -85,15 +88,15 @@ fn limit_entries(source: &mut (impl Read + Seek)) -> Result<(), DocumentError> {
         let filled = kept + read;
         let window = chunk.get(..filled).unwrap_or_default();
         entries += window.windows(ENTRY_MARK.len()).filter(|bytes| *bytes == ENTRY_MARK).count();
-        if entries > ZIP_ENTRIES_MAX {
-            return Err(DocumentError::TooManyRecords { limit: ZIP_ENTRIES_MAX });
+        if entries > limit {
+            break;
         }
         let keep = filled.min(ENTRY_MARK.len() - 1);
         chunk.copy_within(filled - keep..filled, 0);
         kept = keep;
     }
-    source.seek(SeekFrom::Start(0))?;
-    Ok(())
+    source.rewind()?;
+    Ok(entries)
 }
 
 fn unreadable(error: ZipError) -> DocumentError {

@@ -3,8 +3,8 @@
 use super::{FetchError, Fetched, Validators, address::PrivateAddress, spool::Spool};
 use chrono::{DateTime, TimeDelta};
 use reqwest::header::{
-    CONTENT_RANGE, DATE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, LOCATION,
-    RANGE, RETRY_AFTER,
+    CONTENT_RANGE, DATE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED,
+    LOCATION, RANGE, RETRY_AFTER,
 };
 use reqwest::{Response, StatusCode};
 use std::error::Error;
@@ -177,10 +177,8 @@ fn strong(validators: &Validators, sent_at: Option<&str>) -> Option<String> {
         return Some(etag.clone()).filter(|etag| !etag.starts_with("W/"));
     }
     let changed_at = validators.last_modified.as_ref()?;
-    let (changed, sent) = (
-        DateTime::parse_from_rfc2822(changed_at).ok()?,
-        DateTime::parse_from_rfc2822(sent_at?).ok()?,
-    );
+    let (changed, sent) =
+        (DateTime::parse_from_rfc2822(changed_at).ok()?, DateTime::parse_from_rfc2822(sent_at?).ok()?);
     (sent - changed >= TimeDelta::seconds(1)).then(|| changed_at.clone())
 }
 

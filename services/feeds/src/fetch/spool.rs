@@ -35,6 +35,6 @@ impl Spool {
 
     pub(super) fn finish(mut self, validators: Validators) -> Result<Spooled, FetchError> {
         self.file.rewind().map_err(|error| FetchError::Spool { reason: error.to_string() })?;
-        Ok(Spooled { file: self.file, sha256: self.hash.finalize().into(), bytes: self.bytes, validators })
+        Ok(Spooled { file: self.file, sha256: self.hash.finalize().into(), validators })
     }
 }
