@@ -132,6 +132,7 @@ async fn mark_out_of_band(
         cause: &context.cause,
         stop: &feeds.foundation.lifecycle.stop,
         owner,
+        watcher: None,
     };
     let marked = async {
         let mut tx = import.begin().await?;

@@ -12,7 +12,7 @@ pub(crate) use head::Head;
 use crate::{config::FeedsSettings, source::Source};
 use kernel::Refused;
 use runtime::settings::Environment;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Fetches documents.
@@ -198,7 +198,17 @@ pub(crate) struct Spooled {
     pub(crate) validators: Validators,
 }
 
+/// Copies a file that somebody named at a terminal into a temporary one.
+pub(crate) async fn spool_file(path: &Path, limit: u64) -> Result<Spooled, FetchError> {
+    folder::spool(path, limit).await
+}
+
 impl Fetcher {
+    /// Bytes that a document may have.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
     /// A fetcher that keeps to the operator's limits.
     pub(crate) fn new(config: &FeedsSettings, environment: Environment) -> reqwest::Result<Self> {
         let patience = Patience {

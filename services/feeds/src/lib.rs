@@ -10,12 +10,15 @@ mod error;
 pub mod export;
 mod fetch;
 mod import;
+pub mod offline;
 mod ratings;
 mod schedule;
 mod source;
 mod sync;
 mod syncs;
 mod vulnerabilities;
+
+pub use import::Watcher;
 
 use config::FeedsSettings;
 use contracts::Service;
@@ -28,7 +31,11 @@ pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<S
     let config = FeedsSettings::read(settings)?;
     let fetcher = fetch::Fetcher::new(&config, settings.environment)?;
     let foundation = Foundation::lay(Service::Feeds, settings, lifecycle).await?;
-    let feeds = sync::Feeds::new(foundation.clone(), fetcher, config.archive_folder.clone().map(archive::Archive::new));
+    let feeds = sync::Feeds::new(
+        foundation.clone(),
+        fetcher,
+        config.archive_folder.clone().map(archive::Archive::new),
+    );
     foundation.background("archive", archive::keep_up(feeds.clone()));
     foundation.background("schedule", schedule::run(feeds.clone(), config.schedule_interval()));
     let server = foundation.server().configure(move |routes| commands::routes(&feeds, routes));

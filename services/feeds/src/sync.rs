@@ -41,15 +41,30 @@ pub(crate) struct Feeds {
 }
 
 /// A document as it was read, ready to be taken in.
-struct Document {
-    format: Format,
+pub(crate) struct Read {
+    /// The document itself, for the archive.
+    file: std::io::Result<std::fs::File>,
+    pub(crate) format: Format,
+    sha256: [u8; 32],
+    validators: Validators,
     found: Vec<Found>,
     contents: Contents,
+    /// Patches that the database cannot hold.
+    unfit: Vec<String>,
+}
+
+impl Read {
+    /// The same for another feed than it was read for, with the SHA-256 of the document.
+    pub(crate) fn for_feed(mut self, feed_id: FeedId, sha256: [u8; 32]) -> Self {
+        self.sha256 = sha256;
+        self.found = self.found.into_iter().filter_map(|found| found.for_feed(feed_id)).collect();
+        self
+    }
 }
 
 /// What was taken in.
 #[derive(Default)]
-struct Taken {
+pub(crate) struct Taken {
     /// Of the first document.
     sha256: Option<String>,
     date: Option<DateTime<Utc>>,
@@ -77,11 +92,11 @@ impl Taken {
 
 /// Where a document was found.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// Its name where its publisher gives it none.
-    name: &'a str,
+    pub(crate) name: &'a str,
     /// Its web address, and what another document said of it.
-    web: Option<(&'a str, Option<&'a Link>)>,
+    pub(crate) web: Option<(&'a str, Option<&'a Link>)>,
 }
 
 impl Feeds {
@@ -125,7 +140,7 @@ impl Feeds {
             return Err(ApiError::refused(&FeedRefusal::Unknown));
         };
         let stop = &self.foundation.lifecycle.stop;
-        let import = Import { store, sync, cause, stop, owner };
+        let import = Import { store, sync, cause, stop, owner, watcher: None };
         let outcome = match self.take_in(&import, &state, settings).await {
             Ok(taken) => self.complete(&import, taken, last_sync).await,
             Err(error) => Err(error),
@@ -170,13 +185,18 @@ impl Feeds {
                 self.follow(import, settings, &source, links, &mut taken).await?;
             }
         }
-        // Whichever of the documents came first: what one knows of what the others describe is told now.
+        self.tell_each_other(import).await?;
+        Ok(taken)
+    }
+
+    /// Whichever of the documents came first: what one knows of what the others describe is told now.
+    pub(crate) async fn tell_each_other(&self, import: &Import<'_>) -> Result<(), SyncError> {
         let document = DocumentKey { feed_id: import.sync.feed_id, name: "" };
         import.apply_ratings(document).await?;
         if import.owner == Tenant::PLATFORM.partner_id {
             import.apply_predictions().await?;
         }
-        Ok(taken)
+        Ok(())
     }
 
     async fn fetch(
@@ -297,17 +317,29 @@ impl Feeds {
         spooled: Spooled,
         taken: &mut Taken,
     ) -> Result<Vec<Link>, SyncError> {
-        let feed_id = import.sync.feed_id;
         let Spooled { file, sha256, validators } = spooled;
-        let copy = file.try_clone();
         let received_on = self.foundation.clock.now().date_naive();
-        let Document { format, found, contents } =
-            read_document(file, Options { feed_id, received_on, figures: false }, import.owner, taken)
-                .await?;
-        if format.feed() != settings.format {
+        let options = Options { feed_id: import.sync.feed_id, received_on, figures: false };
+        let read = read_document(file, options, import.owner).await?;
+        if read.format.feed() != settings.format {
             let expected = settings.format;
-            return Err(DocumentError::UnexpectedFormat { expected, found: format }.into());
+            return Err(DocumentError::UnexpectedFormat { expected, found: read.format }.into());
         }
+        self.take_read(import, place, Read { sha256, validators, ..read }, taken).await
+    }
+
+    /// Takes in a document that was read; answers with the documents that it names.
+    pub(crate) async fn take_read(
+        &self,
+        import: &Import<'_>,
+        place: Place<'_>,
+        read: Read,
+        taken: &mut Taken,
+    ) -> Result<Vec<Link>, SyncError> {
+        let Read { file, format, sha256, validators, found, contents, unfit } = read;
+        let feed_id = import.sync.feed_id;
+        taken.quarantine(contents.quarantined);
+        taken.quarantine(unfit);
         let name = contents.document_id.clone().filter(|id| !id.contains('\0'));
         let name = name.as_deref().unwrap_or(place.name);
         let document = DocumentKey { feed_id, name };
@@ -330,7 +362,7 @@ impl Feeds {
             ]);
         }
         if import.owner == Tenant::PLATFORM.partner_id {
-            self.archive(copy, sha256).await;
+            self.archive(file, sha256).await;
         }
         let from = place.web.map(|(address, link)| (address, &validators, link));
         import.taken_in(document, &issue, from).await?;
@@ -343,7 +375,7 @@ impl Feeds {
     }
 
     /// Records that the documents were taken in.
-    async fn complete(
+    pub(crate) async fn complete(
         &self,
         import: &Import<'_>,
         taken: Taken,
@@ -489,12 +521,12 @@ impl Trail {
 }
 
 /// Reads a document away from the threads that serve requests: it may be large, and hostile.
-async fn read_document(
+pub(crate) async fn read_document(
     file: std::fs::File,
     options: Options,
     owner: PartnerId,
-    taken: &mut Taken,
-) -> Result<Document, SyncError> {
+) -> Result<Read, SyncError> {
+    let copy = file.try_clone();
     let reading = tokio::task::spawn_blocking(move || {
         let document = read(file, options)?;
         let mut contents = document.contents;
@@ -506,15 +538,19 @@ async fn read_document(
         contents
             .withdrawn
             .retain(|taken| !taken.vendor_patch_id.contains('\0') && !taken.reason.contains('\0'));
-        Ok::<_, DocumentError>((Document { format: document.format, found, contents }, unfit))
+        let (format, validators) = (document.format, Validators::default());
+        Ok::<_, DocumentError>(Read {
+            file: copy,
+            format,
+            sha256: [0; 32],
+            validators,
+            found,
+            contents,
+            unfit,
+        })
     });
     match reading.await {
-        Ok(read) => {
-            let (mut document, unfit) = read?;
-            taken.quarantine(std::mem::take(&mut document.contents.quarantined));
-            taken.quarantine(unfit);
-            Ok(document)
-        }
+        Ok(read) => Ok(read?),
         Err(panic) => Err(SyncError::Failed(ApiError::internal(panic))),
     }
 }

@@ -53,8 +53,9 @@ impl Import<'_> {
         for batch in predictions.chunks(EPSS_BATCH) {
             self.keep_predictions(batch).await?;
         }
-        for batch in facts.chunks(BATCH) {
+        for (at, batch) in facts.chunks(BATCH).enumerate() {
             self.describe(document, batch).await?;
+            self.tell_watcher(at * BATCH + batch.len(), facts.len());
         }
         if let Some(listed) = listed {
             self.unlist(&listed).await?;

@@ -56,6 +56,17 @@ pub struct BundledDocument {
     pub taken_at: DateTime<Utc>,
 }
 
+impl BundledDocument {
+    /// The SHA-256 as bytes.
+    pub(crate) fn digest(&self) -> Option<[u8; 32]> {
+        let mut digest = [0; 32];
+        for (place, at) in digest.iter_mut().zip((0..).step_by(2)) {
+            *place = u8::from_str_radix(self.sha256.get(at..at + 2)?, 16).ok()?;
+        }
+        Some(digest)
+    }
+}
+
 impl Manifest {
     /// What is wrong with what stands in it.
     pub(super) fn fault(&self, bytes_max: u64) -> Option<String> {

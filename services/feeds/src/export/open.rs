@@ -245,10 +245,7 @@ fn read_entry(
 }
 
 /// Refuses entries that nobody signed, such as `../../etc/passwd`.
-fn require_no_other(
-    archive: &ZipArchive<BufReader<File>>,
-    manifest: &Manifest,
-) -> Result<(), BundleError> {
+fn require_no_other(archive: &ZipArchive<BufReader<File>>, manifest: &Manifest) -> Result<(), BundleError> {
     let documents = manifest.feeds.iter().flat_map(|feed| &feed.documents);
     let mut named: HashSet<String> = documents.map(|document| entry_of(&document.sha256)).collect();
     named.extend([MANIFEST, SIGNATURE].map(ToOwned::to_owned));

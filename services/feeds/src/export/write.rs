@@ -63,7 +63,9 @@ pub enum ExportError {
         sha256: String,
     },
     /// The file in the archive is not what its name says.
-    #[error("the archived document {path:?} is damaged; delete it, and synchronise the feed after the next start of the service")]
+    #[error(
+        "the archived document {path:?} is damaged; delete it, and synchronise the feed after the next start of the service"
+    )]
     Damaged {
         /// Where.
         path: PathBuf,
@@ -210,8 +212,7 @@ fn bundled(row: FeedRow, documents: Vec<BundledDocument>) -> Result<BundledFeed,
     let corrupt = |column, word: &str| StoreError::Corrupt {
         what: format!("feeds.feed {feed_id} has the {column} {word:?}"),
     };
-    let kind: FeedKind =
-        serde_json::from_value(kind.as_str().into()).map_err(|_| corrupt("kind", &kind))?;
+    let kind: FeedKind = serde_json::from_value(kind.as_str().into()).map_err(|_| corrupt("kind", &kind))?;
     let format: FeedFormat =
         serde_json::from_value(format.as_str().into()).map_err(|_| corrupt("format", &format))?;
     let publisher = publisher.map(|Json(publisher)| publisher);
@@ -230,8 +231,7 @@ fn write(
     let mut zip = ZipWriter::new(BufWriter::new(file.as_file_mut()));
     let failed = |error: zip::result::ZipError| ExportError::Unwritable { reason: error.to_string() };
     // Documents are compressed already, and may be larger than a zip file's plain fields can say.
-    let options =
-        SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
     let mut written: HashMap<String, u64> = HashMap::new();
     for feed in &mut manifest.feeds {
         for document in &mut feed.documents {

@@ -1,6 +1,6 @@
 //! Documents in the import folder, and nothing outside of it.
 
-use super::{FetchError, Fetched, Head, Validators, spool::Spool};
+use super::{FetchError, Fetched, Head, Spooled, Validators, spool::Spool};
 use feeds_documents::limits::HEAD_BYTES;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -20,18 +20,10 @@ pub(super) async fn read(folder: PathBuf, path: PathBuf, limit: u64) -> Result<F
 }
 
 fn read_blocking(folder: &Path, path: &Path, limit: u64) -> Result<Fetched, FetchError> {
-    let mut file = match open(folder, path)? {
-        Opened::Folder(files) => return Ok(Fetched::Folder(files)),
-        Opened::File(file) => file,
-    };
-    let mut spool = Spool::new(limit)?;
-    let mut piece = vec![0; PIECE_BYTES];
-    loop {
-        let read = file.read(&mut piece).map_err(|error| unreadable(path, &error))?;
-        let Some(piece) = piece.get(..read).filter(|piece| !piece.is_empty()) else { break };
-        spool.write(piece)?;
+    match open(folder, path)? {
+        Opened::Folder(files) => Ok(Fetched::Folder(files)),
+        Opened::File(file) => spool_blocking(file, path, limit).map(Fetched::Document),
     }
-    Ok(Fetched::Document(spool.finish(Validators::default())?))
 }
 
 /// Reads the beginning of a file below `folder`; of a folder, that of its first file.
@@ -64,7 +56,7 @@ enum Opened {
 }
 
 fn open(folder: &Path, path: &Path) -> Result<Opened, FetchError> {
-    let unreadable = |error| unreadable(path, &error);
+    let unreadable = |error: std::io::Error| unreadable(path, &error);
     let folder = folder.canonicalize().map_err(|error| FetchError::Folder { reason: error.to_string() })?;
     let file = folder.join(path).canonicalize().map_err(|error| {
         if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
@@ -86,6 +78,30 @@ fn open(folder: &Path, path: &Path) -> Result<Opened, FetchError> {
         return Err(FetchError::NotAFile { path: path.to_owned() });
     }
     std::fs::File::open(file).map(Opened::File).map_err(unreadable)
+}
+
+/// Copies a file into a temporary one, at most `limit` bytes of it.
+pub(super) async fn spool(path: &Path, limit: u64) -> Result<Spooled, FetchError> {
+    let path = path.to_owned();
+    let spooling = tokio::task::spawn_blocking({
+        let path = path.clone();
+        move || {
+            let file = std::fs::File::open(&path).map_err(|error| unreadable(&path, &error))?;
+            spool_blocking(file, &path, limit)
+        }
+    });
+    spooling.await.unwrap_or_else(|panic| Err(FetchError::Unreadable { path, reason: panic.to_string() }))
+}
+
+fn spool_blocking(mut file: std::fs::File, path: &Path, limit: u64) -> Result<Spooled, FetchError> {
+    let mut spool = Spool::new(limit)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let read = file.read(&mut piece).map_err(|error| unreadable(path, &error))?;
+        let Some(piece) = piece.get(..read).filter(|piece| !piece.is_empty()) else { break };
+        spool.write(piece)?;
+    }
+    spool.finish(Validators::default())
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> FetchError {

@@ -16,11 +16,12 @@ use crate::head::{Head, Kind};
 use crate::identity::{self, Vendor};
 use crate::input::Input;
 use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX, RECORDS_MAX};
+use crate::packages::is_later;
 use crate::reading::Reading;
 use crate::text::{clipped, is_cve, is_plain};
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
-use contracts::{DevicePlatform, FixTarget, OsRelease, Severity};
+use contracts::{DevicePlatform, FixTarget, OsRelease, Severity, VersionOrder};
 use debversion::Version;
 use feeds_domain::severity;
 use kernel::FeedId;
@@ -184,7 +185,7 @@ fn detail<'a>(advisory: &mut Advisory<'a>, line: &'a str, number: usize, content
     let is_urgency = |word: &&str| severity::from_word(word) != Severity::Unknown;
     release.urgencies.extend(remarks.split(';').map(str::trim).filter(is_urgency));
     let best = release.sources.entry(source).or_insert(version);
-    if !is_at_least(best, version) {
+    if is_later(VersionOrder::Dpkg, version, best) {
         *best = version;
     }
 }

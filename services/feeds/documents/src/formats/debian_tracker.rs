@@ -16,16 +16,13 @@ use feeds_domain::severity;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// Ratings of one document: some 40,000 CVEs in some five releases have an urgency.
-const RATINGS_MAX: usize = 500_000;
-/// Memory of all ratings, about: half a million real ones take that much.
-const RATINGS_BYTES_MAX: usize = 128 << 20;
 /// Bytes of what is said of one CVE in one package: the longest descriptions have some kilobytes.
 const RECORD_BYTES_MAX: u64 = 2 << 20;
 
 /// Whether a document begins like the tracker.
 pub(crate) fn is(head: &Head) -> bool {
-    head.kind == Kind::JsonObject && head.has(3, "releases")
+    let is_id = |key: &str| key.starts_with("CVE-") || key.starts_with("TEMP-");
+    head.kind == Kind::JsonObject && head.has(3, "releases") && head.keys(2).any(is_id)
 }
 
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
@@ -33,11 +30,11 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     reading.figures.tallies(&["status", "urgency"]);
     input.progress.limit_records(RECORD_BYTES_MAX);
     let Reading { contents, figures, .. } = reading;
-    let mut tracker = Tracker { contents, figures, source: String::new(), ratings_bytes: 0 };
+    let mut tracker = Tracker { contents, figures, source: String::new() };
     nested::read(input, |part| {
         match part {
             Part::Outer(source) => tracker.begin(source),
-            Part::Inner(id, record) => tracker.vulnerability(id, record),
+            Part::Inner(id, record) => tracker.vulnerability(id, record)?,
             Part::NoObject => {
                 let reason = format!("{}: its vulnerabilities are not an object", tracker.source);
                 tracker.contents.quarantine(reason);
@@ -57,7 +54,6 @@ struct Tracker<'a> {
     figures: &'a mut Figures,
     /// The source package that began last.
     source: String,
-    ratings_bytes: usize,
 }
 
 impl Tracker<'_> {
@@ -69,35 +65,40 @@ impl Tracker<'_> {
         }
     }
 
-    fn vulnerability(&mut self, id: &str, record: &RawValue) {
+    fn vulnerability(&mut self, id: &str, record: &RawValue) -> Result<(), DocumentError> {
         let source = &self.source;
         let record: Map<String, Value> = match json::item(record) {
             Ok(record) => record,
-            Err(reason) => return self.contents.quarantine(format!("{source}/{id}: {reason}")),
+            Err(reason) => {
+                self.contents.quarantine(format!("{source}/{id}: {reason}"));
+                return Ok(());
+            }
         };
         let nothing = Value::Object(Map::new());
         let Value::Object(releases) = record.get("releases").unwrap_or(&nothing) else {
-            return self.contents.quarantine(format!("{source}/{id}: its releases are not an object"));
+            self.contents.quarantine(format!("{source}/{id}: its releases are not an object"));
+            return Ok(());
         };
         if self.figures.on() {
             count(self.figures, source, id, releases);
         }
         // `TEMP-0290435-0B57B5` and the like have no number outside Debian.
         if !is_cve(id) || !is_plain(source) {
-            return;
+            return Ok(());
         }
         for (codename, release) in releases {
-            self.rate(id, codename, release);
+            self.rate(id, codename, release)?;
         }
+        Ok(())
     }
 
-    fn rate(&mut self, cve: &str, codename: &str, release: &Value) {
+    fn rate(&mut self, cve: &str, codename: &str, release: &Value) -> Result<(), DocumentError> {
         // `sid` has no version: no device runs a fix "for sid" of this list.
-        let Some(os) = identity::debian(codename) else { return };
-        let Some(urgency) = release.get("urgency").and_then(Value::as_str) else { return };
+        let Some(os) = identity::debian(codename) else { return Ok(()) };
+        let Some(urgency) = release.get("urgency").and_then(Value::as_str) else { return Ok(()) };
         let severity = severity::from_word(urgency);
         if severity == Severity::Unknown {
-            return;
+            return Ok(());
         }
         let rating = Rating {
             source: self.source.clone(),
@@ -106,16 +107,7 @@ impl Tracker<'_> {
             vendor_severity: severity::word(urgency).to_owned(),
             severity,
         };
-        let texts = [&rating.source, &rating.cve, &rating.os_version, &rating.vendor_severity];
-        // Each text has a place in the heap besides its own bytes.
-        self.ratings_bytes += size_of::<Rating>() + texts.iter().map(|text| text.len() + 16).sum::<usize>();
-        if self.contents.ratings.len() >= RATINGS_MAX || self.ratings_bytes > RATINGS_BYTES_MAX {
-            let source = &self.source;
-            return self
-                .contents
-                .quarantine(format!("{source}/{cve}: there are more ratings than any tracker has"));
-        }
-        self.contents.ratings.push(rating);
+        self.contents.rate(rating)
     }
 }
 

@@ -151,11 +151,8 @@ fn take(reading: &mut Reading, entry: &Entry) -> Result<(), DocumentError> {
         cves: ubuntu::cves(entry.cves_ids.iter().map(String::as_str)),
     };
     for (codename, Packages(packages)) in &entry.release_packages {
-        let Some(os) = release(entry, codename, contents) else { continue };
-        match notice.patch(reading.feed_id, codename, &os, &fixes(packages)) {
-            Ok(patch) => contents.patch(patch)?,
-            Err(reason) => contents.quarantine(format!("{id} for {codename}: {reason}")),
-        }
+        let Some(os) = release(entry, codename, &mut reading.contents) else { continue };
+        notice.add(codename, &os, &fixes(packages), reading)?;
     }
     Ok(())
 }
@@ -201,9 +198,9 @@ fn fixes(packages: &[Package]) -> Fixes<'_> {
         let version = package.version.as_deref().unwrap_or_default();
         fixes.needs_subscription |= package.pocket.as_deref().is_some_and(ubuntu::is_for_subscribers);
         if package.is_source && !version.is_empty() {
-            fixes.sources.insert(&package.name, version);
+            fixes.sources.push((&package.name, version));
         } else if !package.is_source {
-            fixes.binaries.insert(&package.name, version);
+            fixes.binaries.push((&package.name, version));
         }
     }
     fixes

@@ -120,19 +120,16 @@ fn take(reading: &mut Reading, key: &str, id: &str, entry: &Entry) -> Result<(),
     };
     for (codename, release) in &entry.releases {
         let Some(os) = identity::ubuntu(codename) else {
-            contents.quarantine(format!("{id}: release {codename:?} is not known"));
+            reading.contents.quarantine(format!("{id}: release {codename:?} is not known"));
             continue;
         };
-        match notice.patch(reading.feed_id, codename, &os, &fixes(release)) {
-            Ok(patch) => contents.patch(patch)?,
-            Err(reason) => contents.quarantine(format!("{id} for {codename}: {reason}")),
-        }
+        notice.add(codename, &os, &fixes(release), reading)?;
     }
     Ok(())
 }
 
 fn fixes(release: &Release) -> Fixes<'_> {
-    fn versions(packages: &BTreeMap<String, Package>) -> BTreeMap<&str, &str> {
+    fn versions(packages: &BTreeMap<String, Package>) -> Vec<(&str, &str)> {
         packages.iter().map(|(name, package)| (name.as_str(), package.version.as_str())).collect()
     }
     let pockets = release.binaries.values().filter_map(|package| package.pocket.as_deref());
