@@ -3,6 +3,9 @@
 //! Every kind of document has a feed of its own for them, registered when the first one arrives, so that each patch says
 //! where it came from.
 
+mod bundled;
+
+use crate::archive::Archive;
 use crate::config::FeedsSettings;
 use crate::error::SyncError;
 use crate::fetch::{self, Fetched, Fetcher, Spooled, Validators};
@@ -90,7 +93,8 @@ impl Offline {
         let config = FeedsSettings::read(settings)?;
         let fetcher = Fetcher::new(&config, settings.environment)?;
         let foundation = Foundation::lay(Service::Feeds, settings, lifecycle).await?;
-        Ok(Self { feeds: Feeds::new(foundation, fetcher) })
+        let archive = config.archive_folder.clone().map(Archive::new);
+        Ok(Self { feeds: Feeds::new(foundation, fetcher, archive) })
     }
 
     /// Takes in everything that is given; a document that is refused holds up no other.
@@ -153,16 +157,7 @@ impl Offline {
 
     /// The feed for documents of this kind that come by hand.
     async fn open_feed(&self, format: FeedFormat) -> Result<OpenFeed, SyncError> {
-        let foundation = &self.feeds.foundation;
         let feed_id = FeedId::derived(NAMESPACE, &format!("feed by hand/{format:?}"));
-        let command_id = CommandId(foundation.ids.uuid());
-        let cause = Cause {
-            command_id,
-            correlation_id: kernel::CorrelationId(command_id.0),
-            causation_id: None,
-            actor: Actor::system("feeds import"),
-            traceparent: None,
-        };
         let settings = FeedSettings {
             name: format!("Imported by hand ({format:?})"),
             kind: kind_of(format),
@@ -171,11 +166,17 @@ impl Offline {
             schedule: None,
             publisher: None,
         };
+        self.register(feed_id, settings).await?;
+        self.opened(feed_id, format).await
+    }
+
+    async fn register(&self, feed_id: FeedId, settings: FeedSettings) -> Result<(), SyncError> {
+        let foundation = &self.feeds.foundation;
         let target = Target {
             scope: &Scope::Platform,
             tenant: Tenant::PLATFORM,
             stream_id: StreamId(feed_id.0),
-            cause: &Cause { command_id: CommandId::derived(feed_id.0, "register"), ..cause.clone() },
+            cause: &by_hand(CommandId::derived(feed_id.0, "register")),
             occurred_at: None,
         };
         let store = &foundation.store;
@@ -186,12 +187,19 @@ impl Offline {
         let state = store.load_in::<Feed>(&mut tx, &Scope::Platform, target.stream_id).await?;
         let owner = Tenant::PLATFORM.partner_id;
         syncs::remember_feed(&mut tx, feed_id, owner, &state, committed.pos).await?;
-        tx.commit().await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// A registered feed, ready to take documents in.
+    async fn opened(&self, feed_id: FeedId, format: FeedFormat) -> Result<OpenFeed, SyncError> {
+        let foundation = &self.feeds.foundation;
+        let (state, _) = foundation.store.load::<Feed>(&Scope::Platform, StreamId(feed_id.0)).await?;
         let last_sync = match state {
             FeedState::Registered { last_sync, .. } => last_sync,
             FeedState::Unknown => LastSync::Never,
         };
-        let sync = SyncId { command_id, feed_id };
+        let command_id = CommandId(foundation.ids.uuid());
+        let (cause, sync) = (by_hand(command_id), SyncId { command_id, feed_id });
         Ok(OpenFeed { format, last_sync, sync, cause, taken: Taken::default() })
     }
 
@@ -218,6 +226,17 @@ impl Offline {
             owner: Tenant::PLATFORM.partner_id,
             watcher: None,
         }
+    }
+}
+
+/// The cause of what somebody does at a terminal.
+fn by_hand(command_id: CommandId) -> Cause {
+    Cause {
+        command_id,
+        correlation_id: kernel::CorrelationId(command_id.0),
+        causation_id: None,
+        actor: Actor::system("feeds import"),
+        traceparent: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Synchronises a feed: fetch, read, take in, record. What breaks off goes on with the same command, and what was
 //! finished answers as the first time.
 
+use crate::archive::Archive;
 use crate::documents::{self, Address, DocumentKey};
 use crate::error::SyncError;
 use crate::fetch::{Fetched, Fetcher, Spooled, Validators};
@@ -16,13 +17,13 @@ use feeds_documents::limits::QUARANTINED_MAX;
 use feeds_documents::{DocumentError, Format, Options, read};
 use feeds_domain::catalogue::{Feed, FeedCommand, FeedRefusal, FeedSettings, FeedState, Issue, LastSync};
 use foundation::{Foundation, store_failed};
-use kernel::{Aggregate, FeedId, PartnerId, Scope, StreamId, Tenant};
+use kernel::{Aggregate, Cause, FeedId, PartnerId, Scope, StreamId, Tenant};
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::{Mutex, oneshot};
 use tracing::Instrument;
-use web::{ApiError, CommandContext};
+use web::ApiError;
 
 /// Documents that one document may name: CISA names some 3,000, Red Hat some 20,000 advisories.
 const LINKS_MAX: usize = 50_000;
@@ -34,12 +35,15 @@ const FOLDER_FILES_MAX: usize = 50_000;
 pub(crate) struct Feeds {
     pub(crate) foundation: Foundation,
     pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) archive: Option<Archive>,
     /// One document at a time: it may be large, and a repeated command waits here for the answer to the first.
     one_at_a_time: Arc<Mutex<()>>,
 }
 
 /// A document as it was read, ready to be taken in.
 pub(crate) struct Read {
+    /// The document itself, for the archive.
+    file: std::io::Result<std::fs::File>,
     pub(crate) format: Format,
     sha256: [u8; 32],
     validators: Validators,
@@ -96,14 +100,14 @@ pub(crate) struct Place<'a> {
 }
 
 impl Feeds {
-    pub(crate) fn new(foundation: Foundation, fetcher: Fetcher) -> Self {
-        Self { foundation, fetcher: Arc::new(fetcher), one_at_a_time: Arc::default() }
+    pub(crate) fn new(foundation: Foundation, fetcher: Fetcher, archive: Option<Archive>) -> Self {
+        Self { foundation, fetcher: Arc::new(fetcher), archive, one_at_a_time: Arc::default() }
     }
 
     /// Synchronises the feed, to its end even when the one who asked does not wait that long.
     pub(crate) async fn sync_to_the_end(
         self,
-        context: CommandContext,
+        cause: Cause,
         feed_id: FeedId,
         owner: PartnerId,
     ) -> Result<Accepted<ImportReport>, ApiError> {
@@ -111,7 +115,7 @@ impl Feeds {
         let lifecycle = self.foundation.lifecycle.clone();
         let work = async move {
             // Nobody may be waiting any more: the answer stands in the database.
-            let _ = tell.send(self.sync(&context, feed_id, owner).await);
+            let _ = tell.send(self.sync(&cause, feed_id, owner).await);
             Ok::<_, Infallible>(())
         };
         lifecycle.spawn("feeds sync", work.in_current_span());
@@ -120,12 +124,12 @@ impl Feeds {
 
     async fn sync(
         &self,
-        context: &CommandContext,
+        cause: &Cause,
         feed_id: FeedId,
         owner: PartnerId,
     ) -> Result<Accepted<ImportReport>, ApiError> {
         let _one = self.one_at_a_time.lock().await;
-        let sync = SyncId { command_id: context.cause.command_id, feed_id };
+        let sync = SyncId { command_id: cause.command_id, feed_id };
         if let Some(ended) = self.ended(sync).await.map_err(store_failed)? {
             return ended.answer(true);
         }
@@ -136,7 +140,7 @@ impl Feeds {
             return Err(ApiError::refused(&FeedRefusal::Unknown));
         };
         let stop = &self.foundation.lifecycle.stop;
-        let import = Import { store, sync, cause: &context.cause, stop, owner, watcher: None };
+        let import = Import { store, sync, cause, stop, owner, watcher: None };
         let outcome = match self.take_in(&import, &state, settings).await {
             Ok(taken) => self.complete(&import, taken, last_sync).await,
             Err(error) => Err(error),
@@ -313,7 +317,7 @@ impl Feeds {
         spooled: Spooled,
         taken: &mut Taken,
     ) -> Result<Vec<Link>, SyncError> {
-        let Spooled { file, sha256, validators, .. } = spooled;
+        let Spooled { file, sha256, validators } = spooled;
         let received_on = self.foundation.clock.now().date_naive();
         let options = Options { feed_id: import.sync.feed_id, received_on, figures: false };
         let read = read_document(file, options, import.owner).await?;
@@ -332,7 +336,7 @@ impl Feeds {
         read: Read,
         taken: &mut Taken,
     ) -> Result<Vec<Link>, SyncError> {
-        let Read { format, sha256, validators, found, contents, unfit } = read;
+        let Read { file, format, sha256, validators, found, contents, unfit } = read;
         let feed_id = import.sync.feed_id;
         taken.quarantine(contents.quarantined);
         taken.quarantine(unfit);
@@ -356,6 +360,9 @@ impl Feeds {
             taken.quarantine([
                 "what a partner's feed says of vulnerabilities is not for everybody".to_owned()
             ]);
+        }
+        if import.owner == Tenant::PLATFORM.partner_id {
+            self.archive(file, sha256).await;
         }
         let from = place.web.map(|(address, link)| (address, &validators, link));
         import.taken_in(document, &issue, from).await?;
@@ -519,6 +526,7 @@ pub(crate) async fn read_document(
     options: Options,
     owner: PartnerId,
 ) -> Result<Read, SyncError> {
+    let copy = file.try_clone();
     let reading = tokio::task::spawn_blocking(move || {
         let document = read(file, options)?;
         let mut contents = document.contents;
@@ -531,7 +539,15 @@ pub(crate) async fn read_document(
             .withdrawn
             .retain(|taken| !taken.vendor_patch_id.contains('\0') && !taken.reason.contains('\0'));
         let (format, validators) = (document.format, Validators::default());
-        Ok::<_, DocumentError>(Read { format, sha256: [0; 32], validators, found, contents, unfit })
+        Ok::<_, DocumentError>(Read {
+            file: copy,
+            format,
+            sha256: [0; 32],
+            validators,
+            found,
+            contents,
+            unfit,
+        })
     });
     match reading.await {
         Ok(read) => Ok(read?),
