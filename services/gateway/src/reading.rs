@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use cursor::Cursors;
 use eventstore::{Database, StoreError, Tx};
 use kernel::Position;
-use list::{ById, List, Row};
+use list::{ById, ByName, List, Row};
 use load::{Asked, Batches, Typed};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -132,6 +132,12 @@ impl View {
     /// The object with this id, if it exists for the caller.
     pub(crate) async fn find<T: ById>(&self, id: Uuid) -> Result<Option<Seen<T>>> {
         Ok(self.row(id).await?.map(|row| self.seen(row)))
+    }
+
+    /// The object with this name, if it exists for the caller.
+    pub(crate) async fn named<T: ByName>(&self, name: String) -> Result<Option<Seen<T>>> {
+        let found = self.0.loader.load_one(Typed::<_, T>::new(name)).await.map_err(load::shared)?;
+        Ok(found.map(|row| self.seen(row)))
     }
 
     /// The object with this id, where there may be none.

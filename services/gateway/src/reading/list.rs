@@ -14,6 +14,12 @@ pub(crate) trait ById: Row {
     const BY_IDS: &'static str;
 }
 
+/// A row that can be looked up by a name.
+pub(crate) trait ByName: Row {
+    /// Takes `$1 text[]`; answers with `key text` and the row's columns.
+    const BY_NAMES: &'static str;
+}
+
 /// Rows below a parent, in the order of the log or against it. Made by `list!`.
 pub(crate) struct List<T> {
     /// Unique: part of every cursor, so that a cursor of one list is none of another.
