@@ -109,8 +109,7 @@ async fn services(
 /// worth starting further processes or a compiler for: they take longer than most answers.
 fn reading_url(url: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
-    let options =
-        "options[default_transaction_isolation]=repeatable%20read&options[default_transaction_read_only]=on\
+    let options = "options[default_transaction_isolation]=repeatable%20read&options[default_transaction_read_only]=on\
          &options[max_parallel_workers_per_gather]=0&options[jit]=off";
     format!("{url}{separator}{options}")
 }

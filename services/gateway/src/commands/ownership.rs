@@ -65,8 +65,7 @@ fn is_of_catalogue(kind: Kind) -> bool {
 /// Whether the object exists for the caller.
 pub(crate) fn is_own(caller: &Caller, id: GlobalId, tenant: Tenant) -> bool {
     if is_of_catalogue(id.kind) {
-        return tenant == Tenant::PLATFORM
-            || caller.scope.partner_id().is_none_or(|partner_id| partner_id == tenant.partner_id);
+        return tenant == Tenant::PLATFORM || caller.scope.partner_id() == Some(tenant.partner_id);
     }
     // Everyone may name their own partner, though a customer's people see nothing of it.
     reaches(caller, tenant)

@@ -109,7 +109,10 @@ mod tests {
         let cursor = cursors.write_keys("PATCHES", PARENT, [1, -2, 3]);
         assert_eq!(cursors.read_keys("PATCHES", PARENT, &cursor).unwrap(), [1, -2, 3]);
         assert!(cursors.read_keys::<2>("PATCHES", PARENT, &cursor).is_err());
-        assert_eq!(code(cursors.read("PATCHES", PARENT, &cursor)).as_deref(), Some("\"graphql.cursor_invalid\""));
+        assert_eq!(
+            code(cursors.read("PATCHES", PARENT, &cursor)).as_deref(),
+            Some("\"graphql.cursor_invalid\"")
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Feeds, and what became of every synchronisation: the platform's for everybody, a partner's for itself.
 
-use crate::reading::list::{ById, list};
+use crate::reading::list::{ById, list, offered};
 use crate::views::Entry;
 use crate::words::{FeedFormat, FeedKind};
 use chrono::{DateTime, Utc};
@@ -52,13 +52,17 @@ macro_rules! columns {
 }
 
 impl ById for FeedRow {
-    const BY_IDS: &'static str =
-        concat!("select t.feed_id as key, ", columns!(), " from views.feed t where t.feed_id = any($1)");
+    const BY_IDS: &'static str = concat!(
+        "select t.feed_id as key, ",
+        columns!(),
+        " from views.feed t where t.feed_id = any($1) and ",
+        offered!()
+    );
 }
 
 list! {
     /// The platform's feeds and the partner's own.
-    FEEDS: FeedRow, columns from "views.feed t" where "true", oldest first by "t.seq"
+    FEEDS: FeedRow, columns from "views.feed t" where offered "true", oldest first by "t.seq"
 }
 
 /// A synchronisation that ended, as GraphQL shows it.
@@ -89,7 +93,7 @@ macro_rules! sync_columns {
 list! {
     /// What became of a feed's synchronisations.
     SYNCS_OF_FEED: FeedSyncRow, sync_columns from "views.feed_sync t"
-    where "t.feed_id = p.parent", newest first by "t.seq"
+    where offered "t.feed_id = p.parent", newest first by "t.seq"
 }
 
 pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: FeedEvent) -> Result<(), StoreError> {

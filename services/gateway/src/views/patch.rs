@@ -5,7 +5,7 @@ mod notes;
 pub(crate) mod search;
 pub(crate) mod words;
 
-use crate::reading::list::{ById, list};
+use crate::reading::list::{ById, list, offered};
 use crate::views::Entry;
 use crate::views::later::Later;
 use crate::words::{
@@ -71,8 +71,12 @@ macro_rules! all_columns {
 }
 
 impl ById for PatchRow {
-    const BY_IDS: &'static str =
-        concat!("select t.patch_id as key, ", all_columns!(), " from views.patch t where t.patch_id = any($1)");
+    const BY_IDS: &'static str = concat!(
+        "select t.patch_id as key, ",
+        all_columns!(),
+        " from views.patch t where t.patch_id = any($1) and ",
+        offered!()
+    );
 }
 
 // Two patches may carry one vendor id where it is an advisory's, which fixes several systems: hence the versions.
@@ -81,7 +85,7 @@ list! {
     REPLACED_BY_PATCH: PatchRow, all_columns from "views.patch o
         join views.patch_supersedes e on e.patch_id = o.patch_id
         join views.patch t on t.vendor_patch_id = e.supersedes"
-    where "o.patch_id = p.parent
+    where offered "o.patch_id = p.parent
            and t.patch_id <> o.patch_id and t.platform = o.platform and t.os_versions && o.os_versions",
     newest first by "t.seq"
 }
@@ -91,7 +95,7 @@ list! {
     REPLACING_PATCH: PatchRow, all_columns from "views.patch o
         join views.patch_supersedes e on e.supersedes = o.vendor_patch_id
         join views.patch t on t.patch_id = e.patch_id"
-    where "o.patch_id = p.parent
+    where offered "o.patch_id = p.parent
            and t.patch_id <> o.patch_id and t.platform = o.platform and t.os_versions && o.os_versions",
     newest first by "t.seq"
 }
@@ -99,7 +103,7 @@ list! {
 list! {
     /// The patches that close a vulnerability.
     PATCHES_OF_VULNERABILITY: PatchRow, all_columns from "views.patch_cve c join views.patch t on t.patch_id = c.patch_id"
-    where "c.cve_id = p.parent", newest first by "t.seq"
+    where offered "c.cve_id = p.parent", newest first by "t.seq"
 }
 
 pub(super) async fn apply(

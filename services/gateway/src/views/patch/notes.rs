@@ -17,9 +17,15 @@ use uuid::Uuid;
 pub(super) enum Change {
     /// All of it is said anew.
     Described(Box<PatchFacts>),
-    Superseded { by: PatchId },
-    Withdrawn { reason: String },
-    OutOfBand { reason: contracts::OutOfBandReason },
+    Superseded {
+        by: PatchId,
+    },
+    Withdrawn {
+        reason: String,
+    },
+    OutOfBand {
+        reason: contracts::OutOfBandReason,
+    },
 }
 
 /// At most one change of each patch: a second one has the first written before, since each is a row of the history.
@@ -104,7 +110,10 @@ async fn describe(tx: &mut Tx, patches: Vec<Described<'_>>) -> Result<(), StoreE
     let ids: Vec<Uuid> = patches.iter().map(|patch| patch.facts.patch_id.0).collect();
     // A revision changes what is said of the patch, not where it stands or its place in the catalogue; and nobody
     // speaks of another one's patch.
-    sqlx::query(include_str!("../../sql/describe_patches.sql")).bind(Json(patches)).execute(&mut **tx).await?;
+    sqlx::query(include_str!("../../sql/describe_patches.sql"))
+        .bind(Json(patches))
+        .execute(&mut **tx)
+        .await?;
     for statement in FOUND_BY {
         sqlx::query(statement).bind(&ids).execute(&mut **tx).await?;
     }

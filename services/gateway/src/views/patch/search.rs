@@ -6,6 +6,7 @@
 
 use super::{PatchRow, words};
 use crate::reading::View;
+use crate::reading::list::offered;
 use chrono::{DateTime, NaiveDate, Utc};
 use eventstore::{StoreError, Tx};
 use sqlx::{Postgres, QueryBuilder, Row};
@@ -104,11 +105,8 @@ impl Search {
             }
         });
         let products = self.product.iter().flatten();
-        let products = products.map(|word| Term {
-            table: "patch_product_word",
-            column: "word",
-            prefix: word.clone(),
-        });
+        let products =
+            products.map(|word| Term { table: "patch_product_word", column: "word", prefix: word.clone() });
         words.chain(products).collect()
     }
 
@@ -204,7 +202,7 @@ impl Search {
     }
 
     fn push_conditions(&self, query: &mut QueryBuilder<Postgres>, edition: Edition, probe: Probe) {
-        query.push(" where true");
+        query.push(" where ").push(offered!());
         push_equal(query, " and t.patch_id = ", self.patch_id);
         push_equal(query, " and t.vendor_patch_id = ", self.vendor_patch_id.clone());
         push_equal(query, " and t.platform = ", self.platform);
@@ -236,7 +234,10 @@ impl Search {
         }
         for (table, column, value) in [("patch_kb", "kb", &self.kb), ("patch_cve", "cve", &self.cve)] {
             if let Some(value) = value {
-                query.push(" and exists (select from views.").push(table).push(" w where w.patch_id = t.patch_id and w.");
+                query
+                    .push(" and exists (select from views.")
+                    .push(table)
+                    .push(" w where w.patch_id = t.patch_id and w.");
                 query.push(column).push(" = ").push_bind(value.clone()).push(")");
             }
         }
@@ -250,7 +251,10 @@ impl Search {
                     query.push(" limit 1)");
                 }
                 Probe::AllAtOnce => {
-                    query.push(" and t.patch_id in (select w.patch_id from views.").push(table).push(" w where ");
+                    query
+                        .push(" and t.patch_id in (select w.patch_id from views.")
+                        .push(table)
+                        .push(" w where ");
                     push_range(query, column, &prefix);
                     query.push(")");
                 }

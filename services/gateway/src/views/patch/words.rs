@@ -89,8 +89,7 @@ fn add_words(words: &mut BTreeSet<String>, text: &str) {
 fn word(text: &str) -> Option<String> {
     let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
     // No text in the database holds U+0000.
-    let word: String =
-        bare.to_lowercase().chars().filter(|c| *c != '\0').take(WORD_CHARACTERS_MAX).collect();
+    let word: String = bare.to_lowercase().chars().filter(|c| *c != '\0').take(WORD_CHARACTERS_MAX).collect();
     (!word.is_empty()).then_some(word)
 }
 
