@@ -5,7 +5,7 @@ pub(crate) mod list;
 mod load;
 
 use crate::errors::{coded, failed};
-use crate::schema::connection::{ConnectionOf, Total, page_size};
+use crate::schema::connection::{ConnectionOf, Counted, Total, page_size};
 use access::Caller;
 use async_graphql::connection::Edge;
 use async_graphql::dataloader::DataLoader;
@@ -182,7 +182,8 @@ impl View {
         let mut rows = self.rows(list, parent, page.only.clone(), after, limit + 1).await?;
         let has_more = rows.len() > limit;
         rows.truncate(limit);
-        let total = Total { view: self.clone(), count: list.count, parent, only: page.only };
+        let of = Counted::List { count: list.count, parent, only: page.only };
+        let total = Total { view: self.clone(), of };
         let mut connection = ConnectionOf::with_additional_fields(after.is_some(), has_more, total);
         connection.edges.extend(
             rows.into_iter()

@@ -5,7 +5,7 @@ use crate::commands::ownership;
 use crate::reading::{Page, Seen, View};
 use crate::schema::audit::{self, AuditFilter, Trail};
 use crate::schema::catalogue::history::CatalogueAt;
-use crate::schema::catalogue::search::{self, PatchOrder, PatchSearch, Patches};
+use crate::schema::catalogue::search::{self, PatchOrder, PatchSearch};
 use crate::schema::connection::{ConnectionOf, page_cost};
 use crate::schema::global_id::{GlobalId, Kind};
 use crate::schema::position::Position;
@@ -158,7 +158,7 @@ impl Query {
         first: Option<i32>,
         after: Option<String>,
         wait_for: Option<Position>,
-    ) -> Result<Patches<Seen<PatchRow>>> {
+    ) -> Result<ConnectionOf<PatchRow>> {
         let view = opened(ctx, wait_for).await?;
         let search = search.unwrap_or_default().and(platform, severities);
         search::patches(&view, search, order_by, first, after).await

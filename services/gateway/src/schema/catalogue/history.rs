@@ -1,10 +1,10 @@
 //! The catalogue as it was known here at some time.
 
 use super::Described;
-use super::search::{PatchOrder, PatchSearch, Patches, page};
+use super::search::{PatchOrder, PatchSearch, page};
 use crate::errors::failed;
 use crate::reading::{Seen, View};
-use crate::schema::connection::page_cost;
+use crate::schema::connection::{ConnectionOf, page_cost};
 use crate::schema::global_id::{GlobalId, Kind};
 use crate::views::patch::PatchRow;
 use crate::views::patch::history::PatchVersionRow;
@@ -32,10 +32,10 @@ impl CatalogueAt {
         #[graphql(default)] order_by: PatchOrder,
         first: Option<i32>,
         after: Option<String>,
-    ) -> Result<Patches<Seen<PatchVersionRow>>> {
+    ) -> Result<ConnectionOf<PatchVersionRow>> {
         let edition = Edition::At(self.time);
-        let entry = |found| PatchVersionRow::of(found).map(|row| self.view.seen(row));
-        page(&self.view, edition, search.unwrap_or_default(), order_by, (first, after), entry).await
+        let search = search.unwrap_or_default();
+        page(&self.view, edition, search, order_by, (first, after), PatchVersionRow::of).await
     }
 
     /// A patch by its id; absent where it was not known.

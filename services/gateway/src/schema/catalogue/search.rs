@@ -2,13 +2,13 @@
 
 use crate::errors::{coded, failed};
 use crate::reading::{Seen, View};
-use crate::schema::connection::page_size;
+use crate::schema::connection::{ConnectionOf, Counted, Total, page_size};
 use crate::schema::global_id::{GlobalId, Kind};
 use crate::views::patch::PatchRow;
 use crate::views::patch::search::{Edition, Found, Order, Place, Search, searched};
 use crate::words::{Classification, DevicePlatform, PatchState, Severity, name};
-use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Enum, ID, InputObject, Object, OutputType, Result};
+use async_graphql::connection::Edge;
+use async_graphql::{Enum, ID, InputObject, OutputType, Result};
 use chrono::{Datelike, NaiveDate};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -128,9 +128,6 @@ fn full_kb(kb: &str) -> String {
     if kb.starts_with("KB") { kb } else { format!("KB{kb}") }
 }
 
-/// A page of patches.
-pub(crate) type Patches<T> = Connection<String, T, Matches>;
-
 /// A page of the catalogue of now.
 pub(crate) async fn patches(
     view: &View,
@@ -138,19 +135,22 @@ pub(crate) async fn patches(
     order: PatchOrder,
     first: Option<i32>,
     after: Option<String>,
-) -> Result<Patches<Seen<PatchRow>>> {
-    page(view, Edition::Now, search, order, (first, after), |found| Some(view.seen(found.patch))).await
+) -> Result<ConnectionOf<PatchRow>> {
+    page(view, Edition::Now, search, order, (first, after), |found| Some(found.patch)).await
 }
 
 /// A page of an edition of the catalogue.
-pub(super) async fn page<T: OutputType>(
+pub(super) async fn page<T: Sync>(
     view: &View,
     edition: Edition,
     search: PatchSearch,
     order: PatchOrder,
     (first, after): (Option<i32>, Option<String>),
     entry: impl Fn(Found) -> Option<T>,
-) -> Result<Patches<T>> {
+) -> Result<ConnectionOf<T>>
+where
+    Seen<T>: OutputType,
+{
     let limit = page_size(first)?;
     let (cursors, list, parent) = (view.cursors(), list(edition, order), parent(edition));
     let after = match after {
@@ -161,11 +161,11 @@ pub(super) async fn page<T: OutputType>(
     let mut found = search.page(view, edition, order.into(), after, limit + 1).await.map_err(failed)?;
     let has_more = found.len() > limit;
     found.truncate(limit);
-    let matches = Matches { view: view.clone(), edition, search };
-    let mut connection = Connection::with_additional_fields(after.is_some(), has_more, matches);
+    let total = Total { view: view.clone(), of: Counted::Found { edition, search } };
+    let mut connection = ConnectionOf::with_additional_fields(after.is_some(), has_more, total);
     for found in found {
         let cursor = cursors.write_keys(list, parent, keys(found.place));
-        connection.edges.extend(entry(found).map(|entry| Edge::new(cursor, entry)));
+        connection.edges.extend(entry(found).map(|row| Edge::new(cursor, view.seen(row))));
     }
     Ok(connection)
 }
@@ -202,20 +202,4 @@ fn place([urgency, days, seq]: [i64; 3]) -> Result<Place> {
         release_date: days.ok_or_else(invalid)?,
         seq,
     })
-}
-
-/// How many patches a search finds; counted only if asked for.
-pub(crate) struct Matches {
-    view: View,
-    edition: Edition,
-    search: Arc<Search>,
-}
-
-#[Object]
-impl Matches {
-    /// Entries on all pages together.
-    async fn total_count(&self) -> Result<i32> {
-        let total = self.search.count(&self.view, self.edition).await.map_err(failed)?;
-        Ok(crate::views::int(total))
-    }
 }
