@@ -1,13 +1,15 @@
-//! The catalogue's tables: what each feed said last of each patch, patches as they are, and what replaces what.
+//! The catalogue's tables: what each document said last of each patch, patches as they are, and what replaces what.
 
+use crate::documents::DocumentKey;
 use contracts::feeds::PatchFacts;
 use eventstore::{StoreError, Tx};
-use kernel::{FeedId, PatchId};
+use feeds_domain::catalogue::PatchState;
+use kernel::{FeedId, PartnerId, PatchId};
 use sqlx::types::Json;
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// SHA-256 of what a document says of a patch.
+/// SHA-256 of what a document says of something.
 pub(crate) type ContentHash = [u8; 32];
 
 /// Any number, the same everywhere: writers of the catalogue follow one another, so that of two patches that replace
@@ -22,37 +24,41 @@ pub(crate) async fn lock(tx: &mut Tx) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What the feed said last of these patches.
+/// What the document said last of these patches.
 pub(crate) async fn recorded(
     tx: &mut Tx,
-    feed_id: FeedId,
+    document: DocumentKey<'_>,
     patch_ids: &[Uuid],
 ) -> Result<HashMap<PatchId, Vec<u8>>, StoreError> {
     let rows: Vec<(Uuid, Vec<u8>)> = sqlx::query_as(
-        "select patch_id, content_hash from feeds.record where feed_id = $1 and patch_id = any($2)",
+        "select patch_id, content_hash
+           from feeds.record
+          where feed_id = $1 and document = $2 and patch_id = any($3)",
     )
-    .bind(feed_id.0)
+    .bind(document.feed_id.0)
+    .bind(document.name)
     .bind(patch_ids)
     .fetch_all(&mut **tx)
     .await?;
     Ok(rows.into_iter().map(|(id, hash)| (PatchId(id), hash)).collect())
 }
 
-/// Notes what the feed said of these patches.
+/// Notes what the document said of these patches.
 pub(crate) async fn record(
     tx: &mut Tx,
-    feed_id: FeedId,
+    document: DocumentKey<'_>,
     said: &[(PatchId, ContentHash)],
 ) -> Result<(), StoreError> {
     let (ids, hashes): (Vec<Uuid>, Vec<&[u8]>) =
         said.iter().map(|(id, hash)| (id.0, hash.as_slice())).unzip();
     sqlx::query(
-        "insert into feeds.record (feed_id, patch_id, content_hash)
-         select $1, said.patch_id, said.content_hash
-           from unnest($2::uuid[], $3::bytea[]) as said (patch_id, content_hash)
-         on conflict (feed_id, patch_id) do update set content_hash = excluded.content_hash",
+        "insert into feeds.record (feed_id, document, patch_id, content_hash)
+         select $1, $2, said.patch_id, said.content_hash
+           from unnest($3::uuid[], $4::bytea[]) as said (patch_id, content_hash)
+         on conflict (feed_id, document, patch_id) do update set content_hash = excluded.content_hash",
     )
-    .bind(feed_id.0)
+    .bind(document.feed_id.0)
+    .bind(document.name)
     .bind(ids)
     .bind(hashes)
     .execute(&mut **tx)
@@ -60,48 +66,211 @@ pub(crate) async fn record(
     Ok(())
 }
 
-/// Forgets what other feeds said of patches that their own feed has just described anew: that description stands alone,
-/// and what the others add is to be added again when they are next read.
+/// Forgets what other documents said of patches that their own document has just described anew: that description stands
+/// alone, and what the others add is to be added again when they are next read, which must not be answered by "not
+/// modified".
 pub(crate) async fn forget_others(
     tx: &mut Tx,
-    feed_id: FeedId,
+    document: DocumentKey<'_>,
     patch_ids: &[Uuid],
 ) -> Result<(), StoreError> {
-    sqlx::query("delete from feeds.record where feed_id <> $1 and patch_id = any($2)")
-        .bind(feed_id.0)
-        .bind(patch_ids)
-        .execute(&mut **tx)
-        .await?;
+    if patch_ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "with forgotten as (
+           delete from feeds.record
+            where patch_id = any($3) and (feed_id, document) <> ($1, $2)
+           returning feed_id, document
+         )
+         update feeds.address a
+            set etag = null, last_modified = null, named_sha256 = null, named_updated = null
+           from (select distinct feed_id, document from forgotten) as f
+          where a.feed_id = f.feed_id and a.document = f.document",
+    )
+    .bind(document.feed_id.0)
+    .bind(document.name)
+    .bind(patch_ids)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
-/// Keeps patches as they are now, and what they say they replace.
-pub(crate) async fn keep(tx: &mut Tx, patches: &[PatchFacts]) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = patches.iter().map(|facts| facts.patch_id.0).collect();
-    let facts: Vec<Json<&PatchFacts>> = patches.iter().map(Json).collect();
+/// A patch as the tables have it.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) state: PatchState,
+    /// Of its stream.
+    pub(crate) version: i64,
+    /// The document that described it first.
+    pub(crate) feed_id: FeedId,
+    pub(crate) document: String,
+    pub(crate) partner_id: PartnerId,
+}
+
+#[derive(sqlx::FromRow)]
+struct StoredRow {
+    patch_id: Uuid,
+    state: String,
+    superseded_by: Option<Uuid>,
+    facts: Json<PatchFacts>,
+    version: i64,
+    feed_id: Uuid,
+    document: String,
+    partner_id: Uuid,
+}
+
+/// These patches, as far as they are known.
+pub(crate) async fn load(tx: &mut Tx, patch_ids: &[Uuid]) -> Result<HashMap<PatchId, Stored>, StoreError> {
+    let rows: Vec<StoredRow> = sqlx::query_as(
+        "select patch_id, state, superseded_by, facts, version, feed_id, document, partner_id
+           from feeds.patch
+          where patch_id = any($1)",
+    )
+    .bind(patch_ids)
+    .fetch_all(&mut **tx)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let facts = Box::new(row.facts.0);
+            let state = match (row.state.as_str(), row.superseded_by) {
+                ("published", None) => PatchState::Published { facts },
+                ("superseded", Some(by)) => PatchState::Superseded { facts, superseded_by: PatchId(by) },
+                ("withdrawn", _) => PatchState::Withdrawn,
+                (state, by) => {
+                    let what = format!("feeds.patch {} is {state:?}, replaced by {by:?}", row.patch_id);
+                    return Err(StoreError::Corrupt { what });
+                }
+            };
+            let stored = Stored {
+                state,
+                version: row.version,
+                feed_id: FeedId(row.feed_id),
+                document: row.document,
+                partner_id: PartnerId(row.partner_id),
+            };
+            Ok((PatchId(row.patch_id), stored))
+        })
+        .collect()
+}
+
+/// Keeps patches as they are now.
+pub(crate) async fn keep(tx: &mut Tx, patches: &[(PatchId, &Stored)]) -> Result<(), StoreError> {
+    let mut known: Vec<Json<&PatchFacts>> = Vec::new();
+    let (mut versions, mut states, mut by) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut feeds, mut documents, mut partners) = (Vec::new(), Vec::new(), Vec::new());
+    let mut withdrawn: (Vec<Uuid>, Vec<i64>) = Default::default();
+    for (patch_id, stored) in patches {
+        let (facts, state, superseded_by) = match &stored.state {
+            PatchState::Published { facts } => (facts, "published", None),
+            PatchState::Superseded { facts, superseded_by } => (facts, "superseded", Some(superseded_by.0)),
+            PatchState::Withdrawn => {
+                withdrawn.0.push(patch_id.0);
+                withdrawn.1.push(stored.version);
+                continue;
+            }
+            PatchState::Unknown => continue,
+        };
+        known.push(Json(facts));
+        versions.push(stored.version);
+        states.push(state);
+        by.push(superseded_by);
+        feeds.push(stored.feed_id.0);
+        documents.push(stored.document.as_str());
+        partners.push(stored.partner_id.0);
+    }
+    if !withdrawn.0.is_empty() {
+        sqlx::query(
+            "update feeds.patch p
+                set state = 'withdrawn', version = w.version
+               from unnest($1::uuid[], $2::bigint[]) as w (patch_id, version)
+              where p.patch_id = w.patch_id",
+        )
+        .bind(withdrawn.0)
+        .bind(withdrawn.1)
+        .execute(&mut **tx)
+        .await?;
+    }
+    if known.is_empty() {
+        return Ok(());
+    }
     sqlx::query(
-        "insert into feeds.patch (patch_id, feed_id, vendor_patch_id, state, facts)
-         select (patch.facts ->> 'patch_id')::uuid,
-                (patch.facts ->> 'feed_id')::uuid,
-                patch.facts ->> 'vendor_patch_id',
-                'published',
-                patch.facts
-           from unnest($1::jsonb[]) as patch (facts)
+        "insert into feeds.patch (patch_id, feed_id, document, partner_id, vendor_patch_id, state, superseded_by,
+                                  version, facts)
+         select (n.facts ->> 'patch_id')::uuid,
+                n.feed_id,
+                n.document,
+                n.partner_id,
+                n.facts ->> 'vendor_patch_id',
+                n.state,
+                n.superseded_by,
+                n.version,
+                n.facts
+           from unnest($1::jsonb[], $2::bigint[], $3::text[], $4::uuid[], $5::uuid[], $6::text[], $7::uuid[])
+             as n (facts, version, state, superseded_by, feed_id, document, partner_id)
          on conflict (patch_id) do update
             set vendor_patch_id = excluded.vendor_patch_id,
+                state = excluded.state,
+                superseded_by = excluded.superseded_by,
+                version = excluded.version,
                 facts = excluded.facts",
     )
-    .bind(&facts)
+    .bind(&known)
+    .bind(versions)
+    .bind(states)
+    .bind(by)
+    .bind(feeds)
+    .bind(documents)
+    .bind(partners)
     .execute(&mut **tx)
     .await?;
-    sqlx::query("delete from feeds.edge where patch_id = any($1)").bind(ids).execute(&mut **tx).await?;
+    keep_relations(tx, &known).await
+}
+
+/// Keeps what patches say they replace and close.
+async fn keep_relations(tx: &mut Tx, known: &[Json<&PatchFacts>]) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = known.iter().map(|facts| facts.0.patch_id.0).collect();
+    let pairs = |of: fn(&PatchFacts) -> &Vec<String>| -> (Vec<Uuid>, Vec<&str>) {
+        known
+            .iter()
+            .flat_map(|facts| of(facts.0).iter().map(|text| (facts.0.patch_id.0, text.as_str())))
+            .unzip()
+    };
+    let (replacing, replaced) = pairs(|facts| &facts.supersedes);
     sqlx::query(
-        "insert into feeds.edge (patch_id, supersedes)
-         select distinct (patch.facts ->> 'patch_id')::uuid, older.vendor_patch_id
-           from unnest($1::jsonb[]) as patch (facts)
-          cross join lateral jsonb_array_elements_text(patch.facts -> 'supersedes') as older (vendor_patch_id)",
+        "with wanted as (
+           select distinct w.patch_id, w.supersedes from unnest($2::uuid[], $3::text[]) as w (patch_id, supersedes)
+         ), gone as (
+           delete from feeds.edge e
+            where e.patch_id = any($1)
+              and not exists (
+                select from wanted w where w.patch_id = e.patch_id and w.supersedes = e.supersedes)
+         )
+         insert into feeds.edge (patch_id, supersedes)
+         select patch_id, supersedes from wanted
+         on conflict do nothing",
     )
-    .bind(&facts)
+    .bind(&ids)
+    .bind(replacing)
+    .bind(replaced)
+    .execute(&mut **tx)
+    .await?;
+    let (closing, closed) = pairs(|facts| &facts.cves);
+    sqlx::query(
+        "with wanted as (
+           select distinct w.patch_id, w.cve from unnest($2::uuid[], $3::text[]) as w (patch_id, cve)
+         ), gone as (
+           delete from feeds.patch_cve c
+            where c.patch_id = any($1)
+              and not exists (select from wanted w where w.patch_id = c.patch_id and w.cve = c.cve)
+         )
+         insert into feeds.patch_cve (cve, patch_id)
+         select cve, patch_id from wanted
+         on conflict do nothing",
+    )
+    .bind(&ids)
+    .bind(closing)
+    .bind(closed)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -128,7 +297,10 @@ pub(crate) async fn pairs(tx: &mut Tx, patch_ids: &[Uuid]) -> Result<Vec<Pair>, 
          select newer.facts as newer, older.facts as older
            from touched t
            join feeds.patch newer on newer.patch_id = t.patch_id and newer.state <> 'withdrawn'
-           join feeds.patch older on older.vendor_patch_id = t.supersedes and older.state = 'published'
+           join feeds.patch older
+             on older.vendor_patch_id = t.supersedes
+            and older.state = 'published'
+            and older.partner_id = newer.partner_id
           order by newer.facts ->> 'release_date', newer.vendor_patch_id, older.patch_id",
     )
     .bind(patch_ids)
@@ -136,12 +308,21 @@ pub(crate) async fn pairs(tx: &mut Tx, patch_ids: &[Uuid]) -> Result<Vec<Pair>, 
     .await?)
 }
 
-/// Notes that a patch is replaced.
-pub(crate) async fn supersede(tx: &mut Tx, older: PatchId, newer: PatchId) -> Result<(), StoreError> {
-    sqlx::query("update feeds.patch set state = 'superseded', superseded_by = $2 where patch_id = $1")
-        .bind(older.0)
-        .bind(newer.0)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+/// The owner's patches under these vendor ids that were not withdrawn yet.
+pub(crate) async fn by_vendor_id(
+    tx: &mut Tx,
+    owner: PartnerId,
+    vendor_patch_ids: &[&str],
+) -> Result<Vec<(PatchId, String)>, StoreError> {
+    let rows: Vec<(Uuid, String)> = sqlx::query_as(
+        "select patch_id, vendor_patch_id
+           from feeds.patch
+          where vendor_patch_id = any($2) and partner_id = $1 and state <> 'withdrawn'
+          order by patch_id",
+    )
+    .bind(owner.0)
+    .bind(vendor_patch_ids)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(|(id, vendor_id)| (PatchId(id), vendor_id)).collect())
 }

@@ -17,6 +17,9 @@ pub enum ConfigError {
     NothingFits,
 }
 
+/// The largest known documents are OVAL files of some 400 MiB; compressed, as most are, they are below 32.
+const DOCUMENT_BYTES_MAX: u64 = 256 << 20;
+
 /// The section `feeds`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -27,8 +30,8 @@ pub struct FeedsSettings {
     pub allow_private_addresses: Option<bool>,
     /// How long fetching one document may take.
     pub fetch_timeout_seconds: u64,
-    /// Largest document; each format has a limit of its own below it.
-    pub document_bytes_max: usize,
+    /// Largest document as it is fetched, compressed or not.
+    pub document_bytes_max: u64,
 }
 
 /// Every key of the section, for the reference of settings.
@@ -51,7 +54,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: "feeds.document_bytes_max",
         default: "268435456",
-        doc: "Largest document taken in; the formats have lower limits of their own.",
+        doc: "Largest document taken in, as it is fetched: compressed or not.",
     },
 ];
 
@@ -61,7 +64,7 @@ impl Default for FeedsSettings {
             import_folder: "import".into(),
             allow_private_addresses: None,
             fetch_timeout_seconds: 60,
-            document_bytes_max: feeds_domain::document::TRACKER_BYTES_MAX,
+            document_bytes_max: DOCUMENT_BYTES_MAX,
         }
     }
 }

@@ -3,7 +3,8 @@
 use crate::{fetch::FetchError, source::SourceRefusal};
 use actix_web::http::StatusCode;
 use eventstore::StoreError;
-use feeds_domain::{catalogue::FeedRefusal, document::DocumentError};
+use feeds_documents::DocumentError;
+use feeds_domain::catalogue::{FeedRefusal, IssueRefusal};
 use foundation::store_failed;
 use kernel::Refused;
 use web::ApiError;
@@ -49,6 +50,12 @@ impl From<FetchError> for SyncError {
 
 impl From<DocumentError> for SyncError {
     fn from(refusal: DocumentError) -> Self {
+        Self::refused(&refusal)
+    }
+}
+
+impl From<IssueRefusal> for SyncError {
+    fn from(refusal: IssueRefusal) -> Self {
         Self::refused(&refusal)
     }
 }

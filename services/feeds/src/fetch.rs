@@ -3,10 +3,9 @@
 mod address;
 mod folder;
 mod page;
+mod spool;
 
 use crate::{config::FeedsSettings, source::Source};
-use contracts::feeds::FeedFormat;
-use feeds_domain::document::bytes_max;
 use kernel::Refused;
 use runtime::settings::Environment;
 use std::path::PathBuf;
@@ -16,7 +15,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     folder: PathBuf,
-    bytes_max: usize,
+    bytes_max: u64,
     deadline: Duration,
     private_addresses: bool,
     client: reqwest::Client,
@@ -61,7 +60,13 @@ pub(crate) enum FetchError {
     #[error("the document has more than {limit} bytes")]
     TooLarge {
         /// The limit.
-        limit: usize,
+        limit: u64,
+    },
+    /// No room for the document while it is read.
+    #[error("the document cannot be kept in a temporary file: {reason}")]
+    Spool {
+        /// What the system says.
+        reason: String,
     },
     /// It leads into the own network, which the operator does not allow.
     #[error("{host} is not a public address, which feeds.allow_private_addresses does not allow")]
@@ -104,12 +109,40 @@ impl Refused for FetchError {
             Self::NotAFile { .. } => "feeds.source_not_a_file",
             Self::Unreadable { .. } => "feeds.source_unreadable",
             Self::TooLarge { .. } => "feeds.document_too_large",
+            Self::Spool { .. } => "feeds.spool_failed",
             Self::PrivateAddress { .. } => "feeds.source_address_refused",
             Self::Unreachable { .. } => "feeds.source_unreachable",
             Self::Timeout { .. } => "feeds.source_timeout",
             Self::Status { .. } => "feeds.source_status",
         }
     }
+}
+
+/// With what a source can say that nothing has changed (RFC 9110).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Validators {
+    pub(crate) etag: Option<String>,
+    pub(crate) last_modified: Option<String>,
+}
+
+/// What is at a source.
+#[derive(Debug)]
+pub(crate) enum Fetched {
+    /// The document that is known.
+    Unchanged,
+    /// A document.
+    Document(Spooled),
+    /// A folder with these files, by name.
+    Folder(Vec<PathBuf>),
+}
+
+/// A document in a temporary file that has no name: it goes with whoever holds it.
+#[derive(Debug)]
+pub(crate) struct Spooled {
+    pub(crate) file: std::fs::File,
+    pub(crate) sha256: [u8; 32],
+    pub(crate) bytes: u64,
+    pub(crate) validators: Validators,
 }
 
 impl Fetcher {
@@ -131,16 +164,15 @@ impl Fetcher {
         })
     }
 
-    /// The whole document.
-    pub(crate) async fn fetch(&self, source: Source, format: FeedFormat) -> Result<Vec<u8>, FetchError> {
-        let limit = self.bytes_max.min(bytes_max(format));
+    /// What is at a source, unless nothing has changed since `known`.
+    pub(crate) async fn fetch(&self, source: Source, known: &Validators) -> Result<Fetched, FetchError> {
         match source {
-            Source::File(path) => folder::read(self.folder.clone(), path, limit).await,
+            Source::File(path) => folder::read(self.folder.clone(), path, self.bytes_max).await,
             Source::Web(url) => {
                 if !self.private_addresses {
                     address::require_public(&url)?;
                 }
-                page::read(&self.client, url, limit, self.deadline).await
+                page::read(&self.client, url, known, self.bytes_max, self.deadline).await
             }
         }
     }

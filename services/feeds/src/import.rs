@@ -1,29 +1,36 @@
-//! Takes a document's patches into the catalogue, some at a time, each time in one transaction.
+//! Takes a document's patches into the catalogue, many at a time, each time in one transaction.
+//!
+//! The tables say what is known of each patch, in the same transaction as its stream, so that a batch is decided without
+//! reading streams: four statements read it, one appends all events, and the rest keeps the tables.
 
-use crate::catalogue::{self, ContentHash};
+use crate::catalogue::{self, ContentHash, Stored};
+use crate::documents::DocumentKey;
 use crate::error::SyncError;
 use crate::syncs::{self, Counts, SyncId};
-use contracts::feeds::PatchFacts;
-use eventstore::{Committed, ExecuteError, Store, Target, Tx};
-use feeds_domain::catalogue::{Patch, PatchCommand, PatchRefusal, PatchState, replaces};
-use foundation::failed;
-use kernel::{Cause, CommandId, PatchId, Scope, StreamId, Tenant, canonical_json};
+use contracts::feeds::{PatchEvent, PatchFacts};
+use eventstore::{Committed, Part, Store, Target, Tx};
+use feeds_documents::contents::Withdrawal;
+use feeds_domain::catalogue::{Patch, PatchCommand, PatchRefusal, PatchState, combined, replaces};
+use kernel::{Aggregate, Cause, CommandId, PartnerId, PatchId, Scope, StreamId, Tenant, canonical_json};
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Patches of one transaction. An open transaction holds back the order of everyone's events, so it must be short.
-pub(crate) const BATCH: usize = 200;
+pub(crate) const BATCH: usize = 500;
 
 /// One synchronisation at work.
+#[derive(Clone, Copy)]
 pub(crate) struct Import<'a> {
     pub(crate) store: &'a Store,
     pub(crate) sync: SyncId,
     /// Of the command that asked for it.
     pub(crate) cause: &'a Cause,
     pub(crate) stop: &'a CancellationToken,
+    /// Whose feed it is; the nil id is the platform.
+    pub(crate) owner: PartnerId,
 }
 
 /// A patch as the document has it.
@@ -32,20 +39,52 @@ pub(crate) struct Found {
     hash: ContentHash,
 }
 
-/// Prepares a document's patches; those that the database cannot hold come back as reasons.
-pub(crate) fn prepared(patches: Vec<PatchFacts>) -> (Vec<Found>, Vec<String>) {
+/// Prepares a document's patches: what it says of one patch in several places is put together, a partner's patches get
+/// ids of their own, and those that the database cannot hold come back as reasons.
+pub(crate) fn prepared(patches: Vec<PatchFacts>, owner: PartnerId) -> (Vec<Found>, Vec<String>) {
     let mut reasons = Vec::new();
-    let found = patches.into_iter().filter_map(|facts| {
-        let bytes = serde_json::to_value(&facts).map(|value| canonical_json(&value)).unwrap_or_default();
-        // Postgres text cannot hold NUL.
-        if bytes.is_empty() || bytes.windows(6).any(|part| part == b"\\u0000") {
+    let mut places: HashMap<PatchId, usize> = HashMap::new();
+    let mut single: Vec<PatchFacts> = Vec::new();
+    for mut facts in patches {
+        if owner != Tenant::PLATFORM.partner_id {
+            facts.patch_id = PatchId::derived(owner.0, &facts.patch_id.to_string());
+        }
+        match places.get(&facts.patch_id) {
+            Some(&at) => {
+                let first = single.swap_remove(at);
+                single.push(combined(first, facts));
+                let last = single.len() - 1;
+                single.swap(at, last);
+            }
+            None => {
+                places.insert(facts.patch_id, single.len());
+                single.push(facts);
+            }
+        }
+    }
+    let found = single.into_iter().filter_map(|facts| {
+        let Some(hash) = hash_of(&facts) else {
             reasons
                 .push(format!("{}: holds a NUL character", facts.vendor_patch_id.replace('\0', "\u{fffd}")));
             return None;
-        }
-        Some(Found { hash: Sha256::digest(&bytes).into(), facts })
+        };
+        Some(Found { hash, facts })
     });
     (found.collect(), reasons)
+}
+
+/// SHA-256 of what a document says; none where Postgres, whose text cannot hold NUL, could not keep it.
+fn hash_of(facts: &PatchFacts) -> Option<ContentHash> {
+    let mut value = serde_json::to_value(facts).ok()?;
+    if !facts.is_dated
+        && let Some(date) = value.get_mut("release_date")
+    {
+        // The day of the import is not said by the document.
+        *date = serde_json::Value::Null;
+    }
+    let bytes = canonical_json(&value);
+    let holds_nul = bytes.windows(6).any(|part| part == b"\\u0000");
+    (!bytes.is_empty() && !holds_nul).then(|| Sha256::digest(&bytes).into())
 }
 
 /// Bytes as lowercase hex.
@@ -57,96 +96,166 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What became of a patch that the document describes in new words.
-enum Outcome {
+/// One wish about one patch, named below the command that asked for the synchronisation.
+pub(crate) struct Wish {
+    pub(crate) patch_id: PatchId,
+    pub(crate) what: String,
+    pub(crate) command: PatchCommand,
+}
+
+/// What became of a wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
     Published,
-    Revised,
-    Known,
+    Changed,
+    Nothing,
+    /// It was withdrawn before.
     Withdrawn,
 }
 
 impl Import<'_> {
     /// Takes in all patches; answers with the vendor ids of those that were withdrawn before.
-    pub(crate) async fn publish_all(&self, found: &[Found]) -> Result<Vec<String>, SyncError> {
+    pub(crate) async fn publish_all(
+        &self,
+        document: DocumentKey<'_>,
+        found: &[Found],
+    ) -> Result<Vec<String>, SyncError> {
         let mut withdrawn = Vec::new();
         for batch in found.chunks(BATCH) {
-            self.publish(batch, &mut withdrawn).await?;
+            self.publish(document, batch, &mut withdrawn).await?;
         }
         Ok(withdrawn)
     }
 
-    async fn publish(&self, batch: &[Found], withdrawn: &mut Vec<String>) -> Result<(), SyncError> {
+    async fn publish(
+        &self,
+        document: DocumentKey<'_>,
+        batch: &[Found],
+        withdrawn: &mut Vec<String>,
+    ) -> Result<(), SyncError> {
         let mut tx = self.begin().await?;
         let ids: Vec<Uuid> = batch.iter().map(|found| found.facts.patch_id.0).collect();
-        let known = catalogue::recorded(&mut tx, self.sync.feed_id, &ids).await?;
+        let known = catalogue::recorded(&mut tx, document, &ids).await?;
         let is_known = |found: &&Found| {
             known.get(&found.facts.patch_id).is_some_and(|hash| hash.as_slice() == found.hash)
         };
+        let news: Vec<&Found> = batch.iter().filter(|found| !is_known(found)).collect();
+        if news.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<Uuid> = news.iter().map(|found| found.facts.patch_id.0).collect();
+        let mut shelf = catalogue::load(&mut tx, &ids).await?;
+        let is_own = |stored: Option<&Stored>| {
+            stored.is_none_or(|stored| stored.feed_id == document.feed_id && stored.document == document.name)
+        };
+        let wishes = news
+            .iter()
+            .map(|found| {
+                let Found { facts, hash } = found;
+                let by_owner = is_own(shelf.get(&facts.patch_id));
+                Wish {
+                    patch_id: facts.patch_id,
+                    // With the content in its name: the same command, repeated after the document changed, is not a
+                    // repetition.
+                    what: format!("publish/{}/{}/{}", document.name, facts.patch_id, hex(hash)),
+                    command: PatchCommand::Publish { facts: Box::new(facts.clone()), by_owner },
+                }
+            })
+            .collect();
+        let (outcomes, _) = self.carry_out(&mut tx, document, &mut shelf, wishes).await?;
+
         let mut counts = Counts::default();
-        let (mut said, mut kept, mut own) = (Vec::new(), Vec::new(), Vec::new());
-        for found in batch.iter().filter(|found| !is_known(found)) {
-            let (outcome, facts) = self.describe(&mut tx, found).await?;
+        let (mut said, mut own) = (Vec::new(), Vec::new());
+        for (found, outcome) in news.iter().zip(&outcomes) {
+            let patch_id = found.facts.patch_id;
             match outcome {
                 Outcome::Published => counts.published += 1,
-                Outcome::Revised => counts.revised += 1,
-                Outcome::Known => {}
+                Outcome::Changed => {
+                    counts.revised += 1;
+                    if is_own(shelf.get(&patch_id)) {
+                        own.push(patch_id.0);
+                    }
+                }
+                Outcome::Nothing => {}
                 // Not noted as said, so that the next document that names it tells it again.
                 Outcome::Withdrawn => {
                     withdrawn.push(found.facts.vendor_patch_id.clone());
                     continue;
                 }
             }
-            said.push((found.facts.patch_id, found.hash));
-            if let Some(facts) = facts {
-                if facts.feed_id == self.sync.feed_id {
-                    own.push(facts.patch_id.0);
-                }
-                kept.push(facts);
-            }
+            said.push((patch_id, found.hash));
         }
-        if said.is_empty() {
-            return Ok(());
-        }
-        catalogue::record(&mut tx, self.sync.feed_id, &said).await?;
-        catalogue::forget_others(&mut tx, self.sync.feed_id, &own).await?;
-        catalogue::keep(&mut tx, &kept).await?;
-        self.supersede(&mut tx, &kept).await?;
+        catalogue::record(&mut tx, document, &said).await?;
+        catalogue::forget_others(&mut tx, document, &own).await?;
+        let touched: Vec<Uuid> = news
+            .iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| matches!(outcome, Outcome::Published | Outcome::Changed))
+            .map(|(found, _)| found.facts.patch_id.0)
+            .collect();
+        self.supersede(&mut tx, document, &touched).await?;
         syncs::count(&mut tx, self.sync, counts).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Tells the patch what the document says of it; answers with the patch as it is now, if that is news.
-    async fn describe(&self, tx: &mut Tx, found: &Found) -> Result<(Outcome, Option<PatchFacts>), SyncError> {
-        let patch_id = found.facts.patch_id;
-        let publish = PatchCommand::Publish { facts: Box::new(found.facts.clone()) };
-        // With the content in its name: the same command, repeated after the document changed, is not a repetition.
-        let what = format!("publish/{patch_id}/{}", hex(&found.hash));
-        let committed = match self.execute(tx, patch_id, &what, publish).await {
-            Ok(committed) => committed,
-            Err(ExecuteError::Refused(PatchRefusal::Withdrawn)) => return Ok((Outcome::Withdrawn, None)),
-            Err(error) => return Err(unexpected(error)),
-        };
-        match committed {
-            Committed { pos: None, .. } => Ok((Outcome::Known, None)),
-            Committed { version: 1, .. } => Ok((Outcome::Published, Some(found.facts.clone()))),
-            Committed { .. } => Ok((Outcome::Revised, self.facts(tx, patch_id).await?)),
+    /// Replaces older patches by these, and these by newer ones that were known before.
+    async fn supersede(
+        &self,
+        tx: &mut Tx,
+        document: DocumentKey<'_>,
+        patch_ids: &[Uuid],
+    ) -> Result<(), SyncError> {
+        if patch_ids.is_empty() {
+            return Ok(());
         }
+        let mut replaced = HashSet::new();
+        let mut wishes = Vec::new();
+        for pair in catalogue::pairs(tx, patch_ids).await? {
+            let (newer, older) = (pair.newer.0, pair.older.0);
+            if replaces(&newer, &older) && replaced.insert(older.patch_id) {
+                wishes.push(Wish {
+                    patch_id: older.patch_id,
+                    what: format!("supersede/{}/{}", older.patch_id, newer.patch_id),
+                    command: PatchCommand::Supersede {
+                        by: newer.patch_id,
+                        by_vendor_id: newer.vendor_patch_id,
+                    },
+                });
+            }
+        }
+        self.carry_out_known(tx, document, wishes).await.map(drop)
     }
 
-    /// Replaces older patches by these, and these by newer ones that were known before.
-    async fn supersede(&self, tx: &mut Tx, patches: &[PatchFacts]) -> Result<(), SyncError> {
-        let ids: Vec<Uuid> = patches.iter().map(|facts| facts.patch_id.0).collect();
-        let mut replaced = HashSet::new();
-        for pair in catalogue::pairs(tx, &ids).await? {
-            let (newer, older) = (pair.newer.0, pair.older.0);
-            if !replaces(&newer, &older) || !replaced.insert(older.patch_id) {
-                continue;
+    /// Takes back what the publisher takes back; answers with the number of patches.
+    pub(crate) async fn withdraw_all(
+        &self,
+        document: DocumentKey<'_>,
+        withdrawals: &[Withdrawal],
+    ) -> Result<(), SyncError> {
+        for batch in withdrawals.chunks(BATCH) {
+            let mut tx = self.begin().await?;
+            let reasons: HashMap<&str, &str> =
+                batch.iter().map(|taken| (taken.vendor_patch_id.as_str(), taken.reason.as_str())).collect();
+            let vendor_ids: Vec<&str> = reasons.keys().copied().collect();
+            let known = catalogue::by_vendor_id(&mut tx, self.owner, &vendor_ids).await?;
+            let wishes: Vec<Wish> = known
+                .into_iter()
+                .map(|(patch_id, vendor_id)| Wish {
+                    patch_id,
+                    what: format!("withdraw/{patch_id}"),
+                    command: PatchCommand::Withdraw {
+                        reason: reasons.get(vendor_id.as_str()).copied().unwrap_or_default().to_owned(),
+                    },
+                })
+                .collect();
+            // One vendor id may stand for patches of many releases.
+            for wishes in chunked(wishes) {
+                let outcomes = self.carry_out_known(&mut tx, document, wishes).await?;
+                let withdrawn = outcomes.iter().filter(|outcome| **outcome == Outcome::Changed).count();
+                let withdrawn = i32::try_from(withdrawn).unwrap_or(i32::MAX);
+                syncs::count(&mut tx, self.sync, Counts { withdrawn, ..Counts::default() }).await?;
             }
-            let what = format!("supersede/{}/{}", older.patch_id, newer.patch_id);
-            let supersede =
-                PatchCommand::Supersede { by: newer.patch_id, by_vendor_id: newer.vendor_patch_id };
-            self.execute(tx, older.patch_id, &what, supersede).await.map_err(unexpected)?;
-            catalogue::supersede(tx, older.patch_id, newer.patch_id).await?;
+            tx.commit().await?;
         }
         Ok(())
     }
@@ -161,40 +270,114 @@ impl Import<'_> {
         Ok(tx)
     }
 
-    /// Carries out one command on one patch. `what` names it below the command that asked for the synchronisation.
-    pub(crate) async fn execute(
+    /// Carries out one wish each about patches that are known.
+    pub(crate) async fn carry_out_known(
         &self,
         tx: &mut Tx,
-        patch_id: PatchId,
-        what: &str,
-        command: PatchCommand,
-    ) -> Result<Committed, ExecuteError<PatchRefusal>> {
-        let command_id = CommandId::derived(self.cause.command_id.0, what);
-        let cause = Cause { command_id, ..self.cause.clone() };
-        let target = Target {
-            scope: &Scope::Platform,
-            tenant: Tenant::PLATFORM,
-            stream_id: StreamId(patch_id.0),
-            cause: &cause,
-            occurred_at: None,
-        };
-        self.store.execute_in::<Patch>(tx, target, command).await
+        document: DocumentKey<'_>,
+        wishes: Vec<Wish>,
+    ) -> Result<Vec<Outcome>, SyncError> {
+        if wishes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.patch_id.0).collect();
+        let mut shelf = catalogue::load(tx, &ids).await?;
+        Ok(self.carry_out(tx, document, &mut shelf, wishes).await?.0)
     }
 
-    /// The patch as its stream tells it.
-    pub(crate) async fn facts(
+    /// Carries out one wish about one patch that is known; none where it was withdrawn.
+    pub(crate) async fn carry_out_one(
         &self,
         tx: &mut Tx,
-        patch_id: PatchId,
-    ) -> Result<Option<PatchFacts>, SyncError> {
-        match self.store.load_in::<Patch>(tx, &Scope::Platform, StreamId(patch_id.0)).await? {
-            PatchState::Published { facts } | PatchState::Superseded { facts, .. } => Ok(Some(*facts)),
-            PatchState::Unknown | PatchState::Withdrawn => Ok(None),
+        document: DocumentKey<'_>,
+        wish: Wish,
+    ) -> Result<Option<Committed>, SyncError> {
+        let patch_id = wish.patch_id;
+        let ids = [patch_id.0];
+        let mut shelf = catalogue::load(tx, &ids).await?;
+        let (outcomes, committed) = self.carry_out(tx, document, &mut shelf, vec![wish]).await?;
+        if outcomes.contains(&Outcome::Withdrawn) {
+            return Ok(None);
         }
+        let version = shelf.get(&patch_id).map_or(0, |stored| stored.version);
+        Ok(Some(committed.into_iter().next().unwrap_or(Committed { version, pos: None, repeated: false })))
+    }
+
+    /// Carries out one wish each about different patches: decides by what the shelf has, appends all events at once, and
+    /// keeps the patches as they are then, on the shelf as well.
+    async fn carry_out(
+        &self,
+        tx: &mut Tx,
+        document: DocumentKey<'_>,
+        shelf: &mut HashMap<PatchId, Stored>,
+        wishes: Vec<Wish>,
+    ) -> Result<(Vec<Outcome>, Vec<Committed>), SyncError> {
+        let mut outcomes = Vec::with_capacity(wishes.len());
+        let mut news: Vec<(PatchId, i64, Cause, Vec<PatchEvent>)> = Vec::new();
+        for Wish { patch_id, what, command } in wishes {
+            let stored = shelf.entry(patch_id).or_insert_with(|| Stored {
+                state: PatchState::Unknown,
+                version: 0,
+                feed_id: document.feed_id,
+                document: document.name.to_owned(),
+                partner_id: self.owner,
+            });
+            let events = match Patch::decide(&stored.state, command) {
+                Ok(events) => events,
+                Err(PatchRefusal::Withdrawn) => {
+                    outcomes.push(Outcome::Withdrawn);
+                    continue;
+                }
+                // Whoever wishes something of a patch has seen it in the tables.
+                Err(refusal @ PatchRefusal::Unknown) => {
+                    return Err(SyncError::Failed(web::ApiError::internal(refusal)));
+                }
+            };
+            if events.is_empty() {
+                outcomes.push(Outcome::Nothing);
+                continue;
+            }
+            outcomes.push(if stored.version == 0 { Outcome::Published } else { Outcome::Changed });
+            let expected = stored.version;
+            stored.state = events.iter().fold(std::mem::take(&mut stored.state), Patch::evolve);
+            stored.version += i64::try_from(events.len()).unwrap_or(i64::MAX);
+            let command_id = CommandId::derived(self.cause.command_id.0, &what);
+            news.push((patch_id, expected, Cause { command_id, ..self.cause.clone() }, events));
+        }
+        if news.is_empty() {
+            return Ok((outcomes, Vec::new()));
+        }
+        let parts: Vec<Part<'_>> = news
+            .iter()
+            .map(|(patch_id, expected, cause, events)| {
+                let target = Target {
+                    scope: &Scope::Platform,
+                    tenant: Tenant::partner(
+                        shelf.get(patch_id).map_or(self.owner, |stored| stored.partner_id),
+                    ),
+                    stream_id: StreamId(patch_id.0),
+                    cause,
+                    occurred_at: None,
+                };
+                Part::of::<Patch>(target, *expected, events)
+            })
+            .collect();
+        let committed = self.store.append_all_in(tx, &Scope::Platform, &parts).await?;
+        let kept: Vec<(PatchId, &Stored)> = news
+            .iter()
+            .filter_map(|(patch_id, ..)| shelf.get(patch_id).map(|stored| (*patch_id, stored)))
+            .collect();
+        catalogue::keep(tx, &kept).await?;
+        Ok((outcomes, committed))
     }
 }
 
-/// The tables and the streams contradict each other, or the store did not do its part.
-pub(crate) fn unexpected(error: ExecuteError<PatchRefusal>) -> SyncError {
-    SyncError::Failed(failed(error))
+/// At most [`BATCH`] wishes at a time.
+pub(crate) fn chunked(wishes: Vec<Wish>) -> Vec<Vec<Wish>> {
+    let mut rest = wishes.into_iter().peekable();
+    let mut chunks = Vec::new();
+    while rest.peek().is_some() {
+        chunks.push(rest.by_ref().take(BATCH).collect());
+    }
+    chunks
 }

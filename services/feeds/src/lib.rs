@@ -3,6 +3,7 @@
 mod catalogue;
 mod commands;
 pub mod config;
+mod documents;
 mod error;
 mod fetch;
 mod import;
@@ -10,6 +11,7 @@ mod ratings;
 mod source;
 mod sync;
 mod syncs;
+mod vulnerabilities;
 
 use config::FeedsSettings;
 use contracts::Service;

@@ -2,13 +2,12 @@
 //!
 //! Whichever document comes first: after each of them, every patch is compared with what is known.
 
-use crate::catalogue;
+use crate::documents::DocumentKey;
 use crate::error::SyncError;
-use crate::import::{BATCH, Import, unexpected};
+use crate::import::{BATCH, Import, Outcome, Wish};
 use crate::syncs::{self, Counts};
 use eventstore::{StoreError, Tx};
-use feeds_domain::catalogue::PatchCommand;
-use feeds_domain::document::Rating;
+use feeds_domain::catalogue::{PatchCommand, Rating};
 use kernel::{PatchId, Scope};
 use uuid::Uuid;
 
@@ -96,7 +95,7 @@ impl Import<'_> {
     }
 
     /// Tells every patch the highest rating of what it closes, where that differs from what it has.
-    pub(crate) async fn apply_ratings(&self) -> Result<(), SyncError> {
+    pub(crate) async fn apply_ratings(&self, document: DocumentKey<'_>) -> Result<(), SyncError> {
         if !self.any_ratings().await? {
             return Ok(());
         }
@@ -105,18 +104,19 @@ impl Import<'_> {
             let mut tx = self.begin().await?;
             let page = linux_patches(&mut tx, after).await?;
             let Some(&last) = page.last() else { return Ok(()) };
-            let mut revised = Vec::new();
-            for (patch_id, word) in differing(&mut tx, &page).await? {
-                let what = format!("rate/{patch_id}/{word}");
-                let rate = PatchCommand::Rate { vendor_severity: word };
-                let committed = self.execute(&mut tx, patch_id, &what, rate).await.map_err(unexpected)?;
-                if committed.pos.is_some() {
-                    revised.extend(self.facts(&mut tx, patch_id).await?);
-                }
-            }
-            if !revised.is_empty() {
-                catalogue::keep(&mut tx, &revised).await?;
-                let rated = i32::try_from(revised.len()).unwrap_or(i32::MAX);
+            let wishes: Vec<Wish> = differing(&mut tx, &page)
+                .await?
+                .into_iter()
+                .map(|(patch_id, word)| Wish {
+                    patch_id,
+                    what: format!("rate/{patch_id}/{word}"),
+                    command: PatchCommand::Rate { vendor_severity: word },
+                })
+                .collect();
+            if !wishes.is_empty() {
+                let outcomes = self.carry_out_known(&mut tx, document, wishes).await?;
+                let rated = outcomes.iter().filter(|outcome| **outcome == Outcome::Changed).count();
+                let rated = i32::try_from(rated).unwrap_or(i32::MAX);
                 syncs::count(&mut tx, self.sync, Counts { rated, ..Counts::default() }).await?;
                 tx.commit().await?;
             }

@@ -1,6 +1,7 @@
 //! Where a feed's documents are: a path below the import folder, or a web address.
 
 use kernel::Refused;
+use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use url::Url;
 
@@ -30,6 +31,9 @@ pub(crate) enum SourceRefusal {
         /// What was given.
         text: String,
     },
+    /// The import folder is the operator's.
+    #[error("a partner's feed comes from an http(s) URL: the import folder is the operator's")]
+    OperatorsFolder,
 }
 
 impl Refused for SourceRefusal {
@@ -37,6 +41,7 @@ impl Refused for SourceRefusal {
         match self {
             Self::Invalid { .. } => "feeds.source_invalid",
             Self::OutsideFolder { .. } => "feeds.source_outside_folder",
+            Self::OperatorsFolder => "feeds.source_operators_folder",
         }
     }
 }
@@ -46,6 +51,43 @@ impl Source {
     pub(crate) fn parse(text: &str) -> Result<Self, SourceRefusal> {
         let text = text.trim();
         if has_scheme(text) { web(text) } else { file(text) }
+    }
+
+    /// Refuses a partner the import folder, which is the operator's.
+    pub(crate) fn require_owner(&self, by_partner: bool) -> Result<(), SourceRefusal> {
+        match self {
+            Self::File(_) if by_partner => Err(SourceRefusal::OperatorsFolder),
+            Self::File(_) | Self::Web(_) => Ok(()),
+        }
+    }
+
+    /// The place that a document here names: a web address, or a path relative to it. From the web nothing leads to a
+    /// file, and from a file only to files below the import folder.
+    pub(crate) fn resolve(&self, href: &str) -> Result<Self, SourceRefusal> {
+        let invalid = |reason| Err(SourceRefusal::Invalid { text: href.to_owned(), reason });
+        match self {
+            Self::Web(base) => match base.join(href) {
+                Ok(url) => web(url.as_str()),
+                Err(_) => invalid("it is malformed"),
+            },
+            Self::File(_) if has_scheme(href) => web(href),
+            Self::File(path) => {
+                let folder = path.parent().unwrap_or(Path::new(""));
+                match folder.join(href).to_str() {
+                    Some(target) => file(target),
+                    None => invalid("it is no path"),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Web(url) => url.fmt(f),
+        }
     }
 }
 
@@ -130,6 +172,22 @@ mod tests {
             "data:,x",
         ] {
             assert_eq!(code(text), "feeds.source_invalid", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_named_document_is_found_relative_to_the_one_that_names_it() {
+        let web = Source::parse("https://vendor.example/csaf/index.json").unwrap();
+        assert_eq!(
+            web.resolve("2024/a.json").unwrap().to_string(),
+            "https://vendor.example/csaf/2024/a.json"
+        );
+        assert_eq!(web.resolve("https://other.example/a").unwrap().to_string(), "https://other.example/a");
+        assert_eq!(web.resolve("file:///etc/passwd").unwrap_err().code(), "feeds.source_invalid");
+        let file = Source::parse("rpm/repodata/repomd.xml").unwrap();
+        assert_eq!(file.resolve("updateinfo.xml.gz").unwrap().to_string(), "rpm/repodata/updateinfo.xml.gz");
+        for href in ["../../../etc/passwd", "/etc/passwd"] {
+            assert_eq!(file.resolve(href).unwrap_err().code(), "feeds.source_outside_folder", "{href}");
         }
     }
 

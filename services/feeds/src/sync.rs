@@ -1,51 +1,84 @@
 //! Synchronises a feed: fetch, read, take in, record. What breaks off goes on with the same command, and what was
 //! finished answers as the first time.
 
+use crate::documents::{self, Address, DocumentKey};
 use crate::error::SyncError;
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetched, Fetcher, Spooled, Validators};
 use crate::import::{Found, Import, hex, prepared};
 use crate::source::Source;
-use crate::syncs::{self, Ended, SyncId};
+use crate::syncs::{self, Counts, Ended, SyncId};
 use chrono::{DateTime, Utc};
 use contracts::Accepted;
-use contracts::feeds::{FeedFormat, FeedSyncCompleted, FeedSyncFailed, ImportReport};
+use contracts::feeds::{FeedSyncCompleted, FeedSyncFailed, ImportReport};
 use eventstore::{Committed, ExecuteError, StoreError, Target, Tx};
-use feeds_domain::catalogue::{Feed, FeedCommand, FeedRefusal, FeedSettings, FeedState};
-use feeds_domain::document::{Context, DocumentError, QUARANTINED_MAX, Rating, parse};
+use feeds_documents::contents::{Contents, Link};
+use feeds_documents::limits::QUARANTINED_MAX;
+use feeds_documents::{DocumentError, Format, Options, read};
+use feeds_domain::catalogue::{Feed, FeedCommand, FeedRefusal, FeedSettings, FeedState, Issue, LastSync};
 use foundation::{Foundation, store_failed};
-use kernel::{Aggregate, FeedId, Scope, StreamId, Tenant};
-use sha2::{Digest, Sha256};
+use kernel::{Aggregate, FeedId, PartnerId, Scope, StreamId, Tenant};
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::{Mutex, oneshot};
 use tracing::Instrument;
 use web::{ApiError, CommandContext};
 
+/// Documents that one document may name: CISA names some 3,000, Red Hat some 20,000 advisories.
+const LINKS_MAX: usize = 50_000;
+/// Documents of a folder.
+const FOLDER_FILES_MAX: usize = 50_000;
+
 /// The service at work.
 #[derive(Clone)]
 pub(crate) struct Feeds {
     pub(crate) foundation: Foundation,
-    fetcher: Arc<Fetcher>,
+    pub(crate) fetcher: Arc<Fetcher>,
     /// One document at a time: it may be large, and a repeated command waits here for the answer to the first.
     one_at_a_time: Arc<Mutex<()>>,
 }
 
 /// A document as it was read, ready to be taken in.
 struct Document {
-    sha256: String,
-    date: Option<DateTime<Utc>>,
+    format: Format,
     found: Vec<Found>,
-    ratings: Vec<Rating>,
-    quarantined: Vec<String>,
+    contents: Contents,
 }
 
 /// What was taken in.
+#[derive(Default)]
 struct Taken {
-    sha256: String,
+    /// Of the first document.
+    sha256: Option<String>,
     date: Option<DateTime<Utc>>,
     /// Patches that were published, revised or as they were.
     described: usize,
     quarantined: Vec<String>,
+    refused: Vec<String>,
+    documents: u32,
+}
+
+impl Taken {
+    fn quarantine(&mut self, reasons: impl IntoIterator<Item = String>) {
+        self.quarantined.extend(reasons.into_iter().map(|reason| reason.replace('\0', "\u{fffd}")));
+        // The line that counts the rest is one more.
+        self.quarantined.truncate(QUARANTINED_MAX + 1);
+    }
+
+    fn refuse(&mut self, what: &str, reason: &str) {
+        if self.refused.len() < QUARANTINED_MAX {
+            self.refused.push(format!("{what}: {reason}").replace('\0', "\u{fffd}"));
+        }
+    }
+}
+
+/// Where a document was found.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    /// Its name where its publisher gives it none.
+    name: &'a str,
+    /// Its web address, and what another document said of it.
+    web: Option<(&'a str, Option<&'a Link>)>,
 }
 
 impl Feeds {
@@ -58,12 +91,13 @@ impl Feeds {
         self,
         context: CommandContext,
         feed_id: FeedId,
+        owner: PartnerId,
     ) -> Result<Accepted<ImportReport>, ApiError> {
         let (tell, told) = oneshot::channel();
         let lifecycle = self.foundation.lifecycle.clone();
         let work = async move {
             // Nobody may be waiting any more: the answer stands in the database.
-            let _ = tell.send(self.sync(&context, feed_id).await);
+            let _ = tell.send(self.sync(&context, feed_id, owner).await);
             Ok::<_, Infallible>(())
         };
         lifecycle.spawn("feeds sync", work.in_current_span());
@@ -74,6 +108,7 @@ impl Feeds {
         &self,
         context: &CommandContext,
         feed_id: FeedId,
+        owner: PartnerId,
     ) -> Result<Accepted<ImportReport>, ApiError> {
         let _one = self.one_at_a_time.lock().await;
         let sync = SyncId { command_id: context.cause.command_id, feed_id };
@@ -83,13 +118,13 @@ impl Feeds {
         let store = &self.foundation.store;
         let (state, _) =
             store.load::<Feed>(&Scope::Platform, StreamId(feed_id.0)).await.map_err(store_failed)?;
-        let FeedState::Registered { settings, .. } = &state else {
+        let FeedState::Registered { settings, last_sync, .. } = &state else {
             return Err(ApiError::refused(&FeedRefusal::Unknown));
         };
         let stop = &self.foundation.lifecycle.stop;
-        let import = Import { store, sync, cause: &context.cause, stop };
+        let import = Import { store, sync, cause: &context.cause, stop, owner };
         let outcome = match self.take_in(&import, &state, settings).await {
-            Ok(taken) => self.complete(&import, taken).await,
+            Ok(taken) => self.complete(&import, taken, last_sync).await,
             Err(error) => Err(error),
         };
         let ended = match outcome {
@@ -111,55 +146,245 @@ impl Feeds {
         state: &FeedState,
         settings: &FeedSettings,
     ) -> Result<Taken, SyncError> {
-        let fetching = self.fetcher.fetch(Source::parse(&settings.source)?, settings.format);
-        let bytes = tokio::select! {
-            bytes = fetching => bytes?,
-            () = import.stop.cancelled() => return Err(SyncError::stopping()),
+        Feed::decide(state, FeedCommand::Examine)?;
+        let source = Source::parse(&settings.source)?;
+        let mut taken = Taken::default();
+        let address = match &source {
+            Source::Web(url) => self.address(import, url.as_str()).await?,
+            Source::File(_) => Address::default(),
         };
-        let Document { sha256, date, found, ratings, mut quarantined } =
-            read(settings.format, bytes, import.sync.feed_id).await?;
-        Feed::decide(state, FeedCommand::Examine { document_date: date })?;
-
-        let withdrawn = import.publish_all(&found).await?;
-        let described = found.len() - withdrawn.len();
-        quarantined.extend(withdrawn.into_iter().map(|id| format!("{id}: was withdrawn by its publisher")));
-        // The line that counts the rest is one more.
-        quarantined.truncate(QUARANTINED_MAX + 1);
-        match settings.format {
-            FeedFormat::DebianDsaList => import.apply_ratings().await?,
-            FeedFormat::DebianTracker => {
-                import.keep_ratings(ratings).await?;
-                import.apply_ratings().await?;
+        match self.fetch(import, source.clone(), &address.validators).await? {
+            Fetched::Unchanged => {}
+            Fetched::Folder(files) => self.take_folder(import, settings, &files, &mut taken).await?,
+            Fetched::Document(spooled) => {
+                let web = match &source {
+                    Source::Web(url) => Some((url.as_str(), None)),
+                    Source::File(_) => None,
+                };
+                let links = self
+                    .take_document(import, settings, Place { name: "", web }, spooled, &mut taken)
+                    .await?;
+                self.follow(import, settings, &source, links, &mut taken).await?;
             }
-            FeedFormat::MsrcCvrf => {}
         }
-        Ok(Taken { sha256, date, described, quarantined })
+        // Whichever of the documents came first: what one knows of what the others describe is told now.
+        let document = DocumentKey { feed_id: import.sync.feed_id, name: "" };
+        import.apply_ratings(document).await?;
+        if import.owner == Tenant::PLATFORM.partner_id {
+            import.apply_predictions().await?;
+        }
+        Ok(taken)
     }
 
-    /// Records that the document was taken in.
-    async fn complete(&self, import: &Import<'_>, taken: Taken) -> Result<Ended, SyncError> {
+    async fn fetch(
+        &self,
+        import: &Import<'_>,
+        source: Source,
+        known: &Validators,
+    ) -> Result<Fetched, SyncError> {
+        tokio::select! {
+            fetched = self.fetcher.fetch(source, known) => Ok(fetched?),
+            () = import.stop.cancelled() => Err(SyncError::stopping()),
+        }
+    }
+
+    async fn address(&self, import: &Import<'_>, address: &str) -> Result<Address, SyncError> {
+        let mut tx = import.begin().await?;
+        let wanted = [address.to_owned()];
+        let mut known = documents::addresses(&mut tx, import.sync.feed_id, &wanted).await?;
+        Ok(known.remove(address).unwrap_or_default())
+    }
+
+    /// Takes in every file of a folder: one that is refused is named and does not hold up the others.
+    async fn take_folder(
+        &self,
+        import: &Import<'_>,
+        settings: &FeedSettings,
+        files: &[std::path::PathBuf],
+        taken: &mut Taken,
+    ) -> Result<(), SyncError> {
+        let mut first_refusal = None;
+        for file in files.iter().take(FOLDER_FILES_MAX) {
+            let name = file.to_string_lossy();
+            let outcome = match self.fetch(import, Source::File(file.clone()), &Validators::default()).await {
+                Ok(Fetched::Document(spooled)) => {
+                    let place = Place { name: &name, web: None };
+                    self.take_document(import, settings, place, spooled, taken).await.map(drop)
+                }
+                Ok(Fetched::Unchanged | Fetched::Folder(_)) => Ok(()),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Err(SyncError::Refused { code, reason }) => {
+                    taken.refuse(&name, &reason);
+                    first_refusal
+                        .get_or_insert(SyncError::Refused { code, reason: format!("{name}: {reason}") });
+                }
+                outcome => outcome?,
+            }
+        }
+        match first_refusal {
+            Some(refusal) if taken.documents == 0 => Err(refusal),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Takes in the documents that a document names and that have changed since.
+    async fn follow(
+        &self,
+        import: &Import<'_>,
+        settings: &FeedSettings,
+        source: &Source,
+        links: Vec<Link>,
+        taken: &mut Taken,
+    ) -> Result<(), SyncError> {
+        let mut trail = Trail::default();
+        trail.add(source, links, taken);
+        let known = self.known_addresses(import, &trail.waiting).await?;
+        while let Some((target, link)) = trail.waiting.pop() {
+            let address = target.to_string();
+            let state = match known.get(&address) {
+                Some(state) => state.clone(),
+                None => self.address(import, &address).await?,
+            };
+            if state.is_current(&link) {
+                continue;
+            }
+            let outcome = match self.fetch(import, target.clone(), &state.validators).await {
+                Ok(Fetched::Document(spooled)) => {
+                    if let Some(wanted) =
+                        link.sha256.as_ref().filter(|wanted| **wanted != hex(&spooled.sha256))
+                    {
+                        let reason =
+                            format!("its SHA-256 is {}, and {wanted} was announced", hex(&spooled.sha256));
+                        Err(DocumentError::NotAuthentic { reason }.into())
+                    } else {
+                        let place = Place { name: &address, web: Some((&address, Some(&link))) };
+                        self.take_document(import, settings, place, spooled, taken).await
+                    }
+                }
+                Ok(Fetched::Unchanged | Fetched::Folder(_)) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(links) => trail.add(&target, links, taken),
+                Err(SyncError::Refused { reason, .. }) => taken.refuse(&address, &reason),
+                Err(failed @ SyncError::Failed(_)) => return Err(failed),
+            }
+        }
+        Ok(())
+    }
+
+    async fn known_addresses(
+        &self,
+        import: &Import<'_>,
+        waiting: &[(Source, Link)],
+    ) -> Result<HashMap<String, Address>, SyncError> {
+        let wanted: Vec<String> = waiting.iter().map(|(target, _)| target.to_string()).collect();
+        let mut tx = import.begin().await?;
+        Ok(documents::addresses(&mut tx, import.sync.feed_id, &wanted).await?)
+    }
+
+    /// Takes in one document; answers with the documents that it names.
+    async fn take_document(
+        &self,
+        import: &Import<'_>,
+        settings: &FeedSettings,
+        place: Place<'_>,
+        spooled: Spooled,
+        taken: &mut Taken,
+    ) -> Result<Vec<Link>, SyncError> {
+        let feed_id = import.sync.feed_id;
+        let Spooled { file, sha256, validators, .. } = spooled;
+        let received_on = self.foundation.clock.now().date_naive();
+        let Document { format, found, contents } =
+            read_document(file, Options { feed_id, received_on, figures: false }, import.owner, taken)
+                .await?;
+        if format.feed() != settings.format {
+            let expected = settings.format;
+            return Err(DocumentError::UnexpectedFormat { expected, found: format }.into());
+        }
+        let name = contents.document_id.clone().filter(|id| !id.contains('\0'));
+        let name = name.as_deref().unwrap_or(place.name);
+        let document = DocumentKey { feed_id, name };
+        let issue = Issue { sha256, date: contents.document_date, records: contents.records as u64 };
+        import.examine(document, &issue, format.lists_all()).await?;
+
+        let withdrawn = import.publish_all(document, &found).await?;
+        taken.described += found.len() - withdrawn.len();
+        taken.quarantine(withdrawn.into_iter().map(|id| format!("{id}: was withdrawn by its publisher")));
+        import.withdraw_all(document, &contents.withdrawn).await?;
+        if import.owner == Tenant::PLATFORM.partner_id {
+            import.describe_all(document, contents.vulnerabilities, contents.is_whole_kev).await?;
+            // An empty list takes all of them back.
+            if format == Format::DebianTracker {
+                import.keep_ratings(contents.ratings).await?;
+            }
+        } else if !contents.vulnerabilities.is_empty() {
+            taken.quarantine([
+                "what a partner's feed says of vulnerabilities is not for everybody".to_owned()
+            ]);
+        }
+        let from = place.web.map(|(address, link)| (address, &validators, link));
+        import.taken_in(document, &issue, from).await?;
+        taken.documents += 1;
+        if taken.sha256.is_none() {
+            taken.sha256 = Some(hex(&sha256));
+            taken.date = contents.document_date;
+        }
+        Ok(contents.links)
+    }
+
+    /// Records that the documents were taken in.
+    async fn complete(
+        &self,
+        import: &Import<'_>,
+        taken: Taken,
+        last_sync: &LastSync,
+    ) -> Result<Ended, SyncError> {
         let sync = import.sync;
         let mut tx = import.begin().await?;
+        let documents = i32::try_from(taken.documents).unwrap_or(i32::MAX);
+        syncs::count(&mut tx, sync, Counts { documents, ..Counts::default() }).await?;
         let counts = syncs::counted(&mut tx, sync).await?;
-        let [published, revised, rated] =
-            [counts.published, counts.revised, counts.rated].map(i32::cast_unsigned);
+        let [published, revised, rated, withdrawn, vulnerabilities, documents] = [
+            counts.published,
+            counts.revised,
+            counts.rated,
+            counts.withdrawn,
+            counts.vulnerabilities,
+            counts.documents,
+        ]
+        .map(i32::cast_unsigned);
         let described = u32::try_from(taken.described).unwrap_or(u32::MAX);
+        let document_sha256 = taken.sha256.unwrap_or_else(|| match last_sync {
+            LastSync::Completed { document_sha256, .. } => document_sha256.clone(),
+            LastSync::Never | LastSync::Failed { .. } => String::new(),
+        });
         let report = ImportReport {
             feed_id: sync.feed_id,
-            document_sha256: taken.sha256,
+            document_sha256,
+            documents,
             published,
             revised: revised + rated,
             unchanged: described.saturating_sub(published + revised),
+            withdrawn,
+            vulnerabilities,
             quarantined: taken.quarantined,
+            refused: taken.refused,
         };
         let record = FeedSyncCompleted {
             feed_id: sync.feed_id,
             document_sha256: report.document_sha256.clone(),
             document_date: taken.date,
+            documents: report.documents,
             published: report.published,
             revised: report.revised,
             unchanged: report.unchanged,
+            withdrawn: report.withdrawn,
+            vulnerabilities: report.vulnerabilities,
             quarantined: report.quarantined.clone(),
+            refused: report.refused.clone(),
         };
         let committed = self.on_feed(&mut tx, import, FeedCommand::RecordSync(record)).await?;
         let pos = match committed.pos {
@@ -168,9 +393,13 @@ impl Feeds {
         };
         tracing::info!(
             feed.id = %sync.feed_id,
+            documents.read = report.documents,
+            documents.refused = report.refused.len(),
             patches.published = report.published,
             patches.revised = report.revised,
             patches.unchanged = report.unchanged,
+            patches.withdrawn = report.withdrawn,
+            vulnerabilities.changed = report.vulnerabilities,
             records.quarantined = report.quarantined.len(),
             "feed synchronised"
         );
@@ -210,36 +439,69 @@ impl Feeds {
     ) -> Result<Committed, SyncError> {
         let target = Target {
             scope: &Scope::Platform,
-            tenant: Tenant::PLATFORM,
+            tenant: Tenant::partner(import.owner),
             stream_id: StreamId(import.sync.feed_id.0),
             cause: import.cause,
             occurred_at: None,
         };
         let outcome = self.foundation.store.execute_in::<Feed>(tx, target, command).await;
         outcome.map_err(|error| match error {
-            // Another process took in a newer document meanwhile.
             ExecuteError::Refused(refusal) => refusal.into(),
             ExecuteError::Store(error) => error.into(),
         })
     }
 }
 
+/// Documents that were named and not read yet, the next one last; one that is read may name further ones.
+#[derive(Default)]
+struct Trail {
+    waiting: Vec<(Source, Link)>,
+    seen: HashSet<String>,
+}
+
+impl Trail {
+    fn add(&mut self, from: &Source, links: Vec<Link>, taken: &mut Taken) {
+        for link in links.into_iter().rev() {
+            match from.resolve(&link.href) {
+                Ok(target) if self.seen.len() < LINKS_MAX => {
+                    if self.seen.insert(target.to_string()) {
+                        self.waiting.push((target, link));
+                    }
+                }
+                Ok(_) => taken.refuse(&link.href, "more documents are named than any publisher has"),
+                Err(refusal) => taken.refuse(&link.href, &refusal.to_string()),
+            }
+        }
+    }
+}
+
 /// Reads a document away from the threads that serve requests: it may be large, and hostile.
-async fn read(format: FeedFormat, bytes: Vec<u8>, feed_id: FeedId) -> Result<Document, SyncError> {
+async fn read_document(
+    file: std::fs::File,
+    options: Options,
+    owner: PartnerId,
+    taken: &mut Taken,
+) -> Result<Document, SyncError> {
     let reading = tokio::task::spawn_blocking(move || {
-        let parsed = parse(format, &bytes, &Context { feed_id })?;
-        let (found, unfit) = prepared(parsed.patches);
-        let quarantined = parsed.quarantined.into_iter().map(|reason| reason.replace('\0', "\u{fffd}"));
-        Ok::<_, DocumentError>(Document {
-            sha256: hex(&Sha256::digest(&bytes)),
-            date: parsed.document_date,
-            found,
-            ratings: parsed.ratings,
-            quarantined: quarantined.chain(unfit).collect(),
-        })
+        let document = read(file, options)?;
+        let mut contents = document.contents;
+        let (found, unfit) = prepared(std::mem::take(&mut contents.patches), owner);
+        // Postgres text cannot hold NUL, and nobody means it.
+        contents
+            .vulnerabilities
+            .retain(|facts| facts.epss.is_some() || !format!("{facts:?}").contains("\\0"));
+        contents
+            .withdrawn
+            .retain(|taken| !taken.vendor_patch_id.contains('\0') && !taken.reason.contains('\0'));
+        Ok::<_, DocumentError>((Document { format: document.format, found, contents }, unfit))
     });
     match reading.await {
-        Ok(document) => Ok(document?),
+        Ok(read) => {
+            let (mut document, unfit) = read?;
+            taken.quarantine(std::mem::take(&mut document.contents.quarantined));
+            taken.quarantine(unfit);
+            Ok(document)
+        }
         Err(panic) => Err(SyncError::Failed(ApiError::internal(panic))),
     }
 }

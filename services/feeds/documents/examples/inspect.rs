@@ -10,7 +10,11 @@ fn main() -> ExitCode {
         eprintln!("usage: inspect feeds inspect FILE --json");
         return ExitCode::FAILURE;
     };
-    let options = Options { feed_id: FeedId::derived(contracts::NAMESPACE, "inspect"), figures: true };
+    let options = Options {
+        feed_id: FeedId::derived(contracts::NAMESPACE, "inspect"),
+        received_on: chrono::NaiveDate::default(),
+        figures: true,
+    };
     let read = std::fs::File::open(&path).map_err(|error| error.to_string());
     match read.and_then(|file| read_file(file, options)) {
         Ok(json) => {

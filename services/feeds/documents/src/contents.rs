@@ -1,9 +1,10 @@
 //! What was found in a document, in the words of the catalogue.
 
 use crate::DocumentError;
-use crate::limits::{PATCHES_MAX, QUARANTINED_MAX};
+use crate::limits::{CONTENTS_BYTES_MAX, PATCHES_MAX, QUARANTINED_MAX, VULNERABILITIES_MAX};
 use crate::text::clipped;
 use chrono::{DateTime, Utc};
+use contracts::FixTarget;
 use contracts::feeds::{Cvss, Epss, KevEntry, PatchFacts, SsvcInputs};
 pub use feeds_domain::catalogue::Rating;
 
@@ -14,6 +15,9 @@ pub struct Contents {
     pub document_id: Option<String>,
     /// The publisher's own date of the document: of its last revision, or of its newest record.
     pub document_date: Option<DateTime<Utc>>,
+    /// Until when the publisher wants the document believed, where it says so: a repository's `Valid-Until`. Whether
+    /// that has passed is for the reader's clock to say.
+    pub valid_until: Option<DateTime<Utc>>,
     /// Patches, in the document's order.
     pub patches: Vec<PatchFacts>,
     /// What the document says of vulnerabilities, whether or not a patch closes them.
@@ -32,6 +36,8 @@ pub struct Contents {
     /// Records left out, each with its reason; at most [`QUARANTINED_MAX`] and a line that counts the rest.
     pub quarantined: Vec<String>,
     more_quarantined: usize,
+    /// What patches and vulnerabilities take in memory, about.
+    bytes: u64,
 }
 
 /// What one source says of one vulnerability.
@@ -83,7 +89,45 @@ impl Contents {
         if self.patches.len() >= PATCHES_MAX {
             return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
         }
+        self.weigh(patch_bytes(&facts))?;
         self.patches.push(facts);
+        Ok(())
+    }
+
+    /// Puts what is better known now in the place of a patch.
+    pub(crate) fn replace(&mut self, at: usize, facts: PatchFacts) -> Result<(), DocumentError> {
+        if let Some(before) = self.patches.get_mut(at) {
+            self.bytes = self.bytes.saturating_sub(patch_bytes(before) as u64);
+            let bytes = patch_bytes(&facts);
+            *before = facts;
+            self.weigh(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Accounts for memory that patches will take, before they do.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), DocumentError> {
+        self.weigh(bytes)
+    }
+
+    /// Adds what is said of a vulnerability.
+    pub(crate) fn vulnerability(&mut self, mut facts: VulnerabilityFacts) -> Result<(), DocumentError> {
+        if self.vulnerabilities.len() >= VULNERABILITIES_MAX {
+            return Err(DocumentError::TooManyRecords { limit: VULNERABILITIES_MAX });
+        }
+        // Most have one score, and a list that grows begins with room for four.
+        facts.cvss.shrink_to_fit();
+        self.weigh(vulnerability_bytes(&facts))?;
+        self.vulnerabilities.push(facts);
+        Ok(())
+    }
+
+    /// A small document may say the same of many releases; no limit of single lists keeps all of them in memory.
+    fn weigh(&mut self, bytes: usize) -> Result<(), DocumentError> {
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+        if self.bytes > CONTENTS_BYTES_MAX {
+            return Err(DocumentError::TooLarge { limit: CONTENTS_BYTES_MAX });
+        }
         Ok(())
     }
 
@@ -110,5 +154,88 @@ impl Contents {
         if self.more_quarantined > 0 && self.quarantined.len() == QUARANTINED_MAX {
             self.quarantined.push(format!("and {} more", self.more_quarantined));
         }
+    }
+}
+
+/// What an allocation takes besides its bytes, and what it is a multiple of.
+const ALLOCATION_BYTES: usize = 16;
+
+fn text_bytes(text: &str) -> usize {
+    if text.is_empty() { 0 } else { (text.len() + ALLOCATION_BYTES).next_multiple_of(ALLOCATION_BYTES) }
+}
+
+fn list_bytes(list: &[String]) -> usize {
+    size_of_val(list) + list.iter().map(|text| text_bytes(text)).sum::<usize>()
+}
+
+fn patch_bytes(patch: &PatchFacts) -> usize {
+    let lists = [&patch.os_versions, &patch.cves, &patch.supersedes, &patch.advisories, &patch.prerequisites];
+    let targets: usize = patch.targets.iter().map(target_bytes).sum();
+    size_of::<PatchFacts>()
+        + text_bytes(&patch.name)
+        + text_bytes(&patch.vendor_patch_id)
+        + lists.into_iter().map(|list| list_bytes(list)).sum::<usize>()
+        + size_of_val(patch.targets.as_slice())
+        + targets
+}
+
+fn target_bytes(target: &FixTarget) -> usize {
+    let os = target.os();
+    let texts = match target {
+        FixTarget::SourcePackage { source, fixed_version, .. } => {
+            text_bytes(source) + text_bytes(fixed_version)
+        }
+        FixTarget::Kb { kb, fixed_build, .. } => {
+            text_bytes(kb) + text_bytes(fixed_build.as_deref().unwrap_or_default())
+        }
+        FixTarget::BinaryPackage { package, fixed_version, architectures, module, .. } => {
+            text_bytes(package)
+                + text_bytes(fixed_version)
+                + list_bytes(architectures)
+                + text_bytes(module.as_deref().unwrap_or_default())
+        }
+        FixTarget::OemComponent { vendor, component, fixed_version, .. } => {
+            text_bytes(vendor) + text_bytes(component) + text_bytes(fixed_version)
+        }
+    };
+    text_bytes(&os.id) + text_bytes(&os.version) + texts
+}
+
+fn vulnerability_bytes(facts: &VulnerabilityFacts) -> usize {
+    let scores = facts.cvss.iter().map(|score| text_bytes(&score.version) + text_bytes(&score.vector));
+    let kev = facts.kev.iter().map(|kev| kev.vendor.len() + kev.product.len() + kev.name.len());
+    size_of::<VulnerabilityFacts>()
+        + text_bytes(&facts.cve)
+        + text_bytes(&facts.source)
+        + size_of_val(facts.cvss.as_slice())
+        + scores.chain(kev).sum::<usize>()
+        + facts.rejected.as_deref().map_or(0, text_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Contents, VulnerabilityFacts};
+    use crate::DocumentError;
+    use crate::identity::{self, Vendor};
+    use crate::limits::CONTENTS_BYTES_MAX;
+    use contracts::DevicePlatform;
+    use kernel::FeedId;
+
+    #[test]
+    fn what_a_document_says_in_all_is_bounded() {
+        let os = identity::os("rhel", "9");
+        let id = identity::patch_id(Vendor::RedHat, "RHSA-2031:0001", &os);
+        let feed_id = FeedId(uuid::Uuid::from_u128(7));
+        let day = chrono::NaiveDate::default();
+        let mut patch = identity::blank(feed_id, id, "RHSA-2031:0001", DevicePlatform::Linux, day);
+        patch.cves = vec!["CVE-2031-10001".to_owned(); 100_000];
+        let mut contents = Contents::default();
+        let refused = (0..1_000).find_map(|_| contents.patch(patch.clone()).err());
+        assert_eq!(refused, Some(DocumentError::TooLarge { limit: CONTENTS_BYTES_MAX }));
+        assert!(contents.patches.len() > 10);
+        let facts = VulnerabilityFacts { source: "x".repeat(1 << 20), ..VulnerabilityFacts::default() };
+        let mut contents = Contents::default();
+        let refused = (0..1_000).find_map(|_| contents.vulnerability(facts.clone()).err());
+        assert_eq!(refused, Some(DocumentError::TooLarge { limit: CONTENTS_BYTES_MAX }));
     }
 }

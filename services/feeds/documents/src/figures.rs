@@ -4,16 +4,25 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Memory of all lists: those of Debian's tracker, the longest known, take some 30 MiB.
+const LISTS_BYTES_MAX: usize = 80 << 20;
+/// A value with its place in a list and in the heap, apart from its own length.
+const VALUE_BYTES: usize = 56;
+
 /// Counts of what a document holds, by name.
 ///
 /// A *list* is the set of distinct values, shown as their number, the first, the last, and the SHA-256 (lowercase hex)
-/// of all of them, sorted by bytes and joined by line feeds. A *tally* counts how often each word occurs.
+/// of all of them, sorted by bytes and joined by line feeds; or as nothing where it has more than memory should hold. A *tally* counts how often each word occurs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Figures {
     on: bool,
     plain: BTreeMap<&'static str, Value>,
     sums: BTreeMap<&'static str, u64>,
     lists: BTreeMap<&'static str, BTreeSet<String>>,
+    /// What the lists take of memory, about.
+    lists_bytes: usize,
+    /// Lists that would take too much.
+    endless: BTreeSet<&'static str>,
     tallies: BTreeMap<&'static str, BTreeMap<String, u64>>,
 }
 
@@ -61,8 +70,19 @@ impl Figures {
 
     /// A member of a list.
     pub(crate) fn list(&mut self, name: &'static str, value: impl Into<String>) {
-        if self.on {
-            self.lists.entry(name).or_default().insert(value.into());
+        if !self.on || self.endless.contains(name) {
+            return;
+        }
+        let value = value.into();
+        let bytes = value.len() + VALUE_BYTES;
+        if !self.lists.entry(name).or_default().insert(value) {
+            return;
+        }
+        self.lists_bytes += bytes;
+        if self.lists_bytes > LISTS_BYTES_MAX {
+            let dropped = self.lists.insert(name, BTreeSet::new()).unwrap_or_default();
+            self.lists_bytes -= dropped.iter().map(|value| value.len() + VALUE_BYTES).sum::<usize>();
+            self.endless.insert(name);
         }
     }
 
@@ -88,6 +108,9 @@ impl Figures {
         for (name, value) in plain.chain(sums).chain(lists).chain(tallies) {
             all.insert(name.to_owned(), value);
         }
+        for name in &self.endless {
+            all.insert((*name).to_owned(), Value::Null);
+        }
         all
     }
 }
@@ -102,4 +125,22 @@ fn list_json(list: &BTreeSet<String>) -> Value {
     }
     let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     json!({"count": list.len(), "sha256": sha256, "first": list.first(), "last": list.last()})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Figures;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_list_that_is_too_long_to_hold_is_shown_as_nothing_and_others_stay() {
+        let mut figures = Figures::new(true);
+        figures.list("short", "one");
+        for number in 0..100 {
+            figures.list("long", format!("{number}{}", "0".repeat(1_000_000)));
+        }
+        figures.list("short", "two");
+        let all = figures.to_json();
+        assert_eq!((&all["long"], &all["short"]["count"]), (&Value::Null, &json!(2)));
+    }
 }

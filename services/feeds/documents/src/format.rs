@@ -98,6 +98,32 @@ formats! {
     DebianTracker = "debian-tracker-json" of DebianTracker, formats::debian_tracker::is;
 }
 
+impl Format {
+    /// Whether each issue of such a document lists everything that its publisher knows, so that a much shorter one has
+    /// lost something. Others are windows: a page, a period, one advisory.
+    pub fn lists_all(self) -> bool {
+        matches!(
+            self,
+            Self::MsrcCvrfXml
+                | Self::MsrcCvrfJson
+                | Self::MsrcIndex
+                | Self::WesngZip
+                | Self::DebianDsaList
+                | Self::DebianTracker
+                | Self::DebianPackages
+                | Self::UbuntuUsndb
+                | Self::Updateinfo
+                | Self::Oval
+                | Self::AlpineSecdb
+                | Self::KevJson
+                | Self::KevCsv
+                | Self::Epss
+                | Self::DellDriverpack
+                | Self::LenovoCatalog
+        )
+    }
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())

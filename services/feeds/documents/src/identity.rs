@@ -1,5 +1,11 @@
 //! Who publishes a patch, what release it is for, and the one id under which every document finds it again.
 
+pub mod cpe;
+pub mod ecosystem;
+mod linux;
+
+pub use linux::{named, of_dist_tag, without_zero_epoch};
+
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
 use contracts::{Cadence, Classification, DevicePlatform, NAMESPACE, OsRelease, RebootBehaviour, Severity};
@@ -109,7 +115,15 @@ pub fn readable(os: &OsRelease) -> String {
         "amzn" => "Amazon Linux",
         "fedora" => "Fedora",
         "sles" => "SUSE Linux Enterprise Server",
+        "sles_sap" => "SUSE Linux Enterprise Server for SAP Applications",
+        "sled" => "SUSE Linux Enterprise Desktop",
+        "sle_hpc" => "SUSE Linux Enterprise High Performance Computing",
+        "sle-micro" => "SUSE Linux Enterprise Micro",
+        "sl-micro" => "SUSE Linux Micro",
+        "opensuse" => "openSUSE",
         "opensuse-leap" => "openSUSE Leap",
+        "opensuse-tumbleweed" => "openSUSE Tumbleweed",
+        "mariner" => "CBL-Mariner",
         "alpine" => "Alpine Linux",
         "wolfi" => "Wolfi",
         "azurelinux" => "Azure Linux",

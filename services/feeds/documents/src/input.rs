@@ -84,6 +84,11 @@ impl Progress {
         self.0.marked.set(self.0.total.get());
     }
 
+    /// Bytes of text so far, for formats that limit a whole document.
+    pub(crate) fn read_so_far(&self) -> u64 {
+        self.0.total.get()
+    }
+
     /// Another limit for the records of this document, where its format has a reason.
     pub(crate) fn limit_records(&self, bytes: u64) {
         self.0.record_max.set(bytes);
@@ -153,6 +158,15 @@ impl<'a> Input<'a> {
     /// The next line without its end, or none; each line is a record. `line` is overwritten.
     pub(crate) fn next_line(&mut self, line: &mut String) -> Result<bool, DocumentError> {
         self.progress.mark();
+        let read = self.next_piece(line)?;
+        while line.ends_with(['\n', '\r']) {
+            line.pop();
+        }
+        Ok(read)
+    }
+
+    /// The next line with its end, or none; a record of several lines marks its own beginning.
+    pub(crate) fn next_piece(&mut self, line: &mut String) -> Result<bool, DocumentError> {
         line.clear();
         let read = self.text.read_line(line).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData
@@ -162,9 +176,6 @@ impl<'a> Input<'a> {
             }
             _ => error.into(),
         })?;
-        while line.ends_with(['\n', '\r']) {
-            line.pop();
-        }
         Ok(read > 0)
     }
 }

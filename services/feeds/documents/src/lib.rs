@@ -7,7 +7,9 @@
 //! ([`limits`]), so memory stays small whatever comes in.
 
 pub mod contents;
+mod cvss;
 pub mod dates;
+mod deb822;
 mod error;
 pub mod figures;
 mod format;
@@ -18,10 +20,13 @@ mod input;
 mod json;
 pub mod limits;
 pub mod openpgp;
+mod packages;
 mod reading;
+mod rows;
 pub mod text;
 pub mod update_package;
 mod xml;
+mod zipped;
 
 pub use error::DocumentError;
 pub use format::Format;

@@ -14,10 +14,17 @@ pub const HEAD_BYTES: usize = 1 << 20;
 pub const RECORD_BYTES_MAX: u64 = 16 << 20;
 /// Elements of one XML record: a kernel update with debug packages for all architectures has some 20,000.
 pub const RECORD_NODES_MAX: usize = 200_000;
+/// Attributes of one XML record: some ten for each package of a kernel update.
+pub const RECORD_ATTRIBUTES_MAX: usize = 500_000;
 /// Records of a document: the database of Windows fixes has some 700,000 rows.
 pub const RECORDS_MAX: usize = 2_000_000;
+/// Bytes that all patches and vulnerabilities of a document may take in memory, about. Scores of all CVEs take some 110 MiB.
+pub const CONTENTS_BYTES_MAX: u64 = 160 << 20;
 /// Patches of a document: Debian's whole history has some 20,000.
 pub const PATCHES_MAX: usize = 100_000;
+/// Vulnerabilities that one document speaks of: all CVE ids there are were some 320,000 at the end of 2025, and what is
+/// kept of each takes some 330 bytes.
+pub const VULNERABILITIES_MAX: usize = 500_000;
 /// CVEs of one patch: a kernel advisory has some hundreds, a cumulative update some thousands.
 pub const PATCH_CVES_MAX: usize = 5_000;
 /// Products or packages of one patch.

@@ -4,7 +4,8 @@ use crate::contents::Contents;
 use crate::figures::Figures;
 use crate::head::Head;
 use crate::input::{Input, Packing};
-use crate::{DocumentError, Format, formats};
+use crate::{DocumentError, Format, formats, zipped};
+use chrono::NaiveDate;
 use kernel::FeedId;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
@@ -13,6 +14,8 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 pub struct Options {
     /// The feed that the document came through.
     pub feed_id: FeedId,
+    /// Day on which it arrived: that of publication where the document does not say any.
+    pub received_on: NaiveDate,
     /// Whether figures are counted.
     pub figures: bool,
 }
@@ -42,6 +45,8 @@ impl Document {
 pub(crate) struct Reading {
     /// The feed that the document came through.
     pub(crate) feed_id: FeedId,
+    /// Day on which the document arrived; a patch dated by it has `is_dated: false`.
+    pub(crate) received_on: NaiveDate,
     pub(crate) contents: Contents,
     pub(crate) figures: Figures,
 }
@@ -54,6 +59,17 @@ pub fn read(mut source: impl Read + Seek, options: Options) -> Result<Document, 
     let got = read_up_to(&mut source, &mut magic)?;
     source.rewind()?;
     let packing = Packing::of(magic.get(..got).unwrap_or_default());
+    let mut reading = Reading {
+        feed_id: options.feed_id,
+        received_on: options.received_on,
+        contents: Contents::default(),
+        figures: Figures::new(options.figures),
+    };
+    if packing == Packing::Zip {
+        let format = zipped::read(source, bytes, &mut reading)?;
+        reading.contents.close();
+        return Ok(Document { format, contents: reading.contents, figures: reading.figures });
+    }
     let unpacked = packing.unpacked(BufReader::with_capacity(1 << 16, source))?;
     let (head, input) = Input::open(unpacked, bytes)?;
     let head = Head::new(&head);
@@ -63,11 +79,6 @@ pub fn read(mut source: impl Read + Seek, options: Options) -> Result<Document, 
     let format =
         Format::of(&head).ok_or_else(|| DocumentError::UnknownFormat { looks_like: head.looks_like() })?;
     drop(head);
-    let mut reading = Reading {
-        feed_id: options.feed_id,
-        contents: Contents::default(),
-        figures: Figures::new(options.figures),
-    };
     formats::read(format, input, &mut reading)?;
     reading.contents.close();
     Ok(Document { format, contents: reading.contents, figures: reading.figures })

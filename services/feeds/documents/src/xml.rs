@@ -5,7 +5,7 @@
 
 use crate::DocumentError;
 use crate::input::{Input, Progress};
-use crate::limits::{NESTING_MAX, RECORD_NODES_MAX};
+use crate::limits::{NESTING_MAX, RECORD_ATTRIBUTES_MAX, RECORD_NODES_MAX};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
@@ -123,6 +123,7 @@ impl<'a> Xml<'a> {
         self.progress.mark();
         let mut open = vec![Tree { element, ..Tree::default() }];
         let mut nodes = 0;
+        let mut attributes = 0;
         loop {
             let node = self.read()?.ok_or_else(|| DocumentError::truncated("an element has no end"))?;
             nodes += 1;
@@ -130,7 +131,13 @@ impl<'a> Xml<'a> {
                 return Err(DocumentError::TooManyRecords { limit: RECORD_NODES_MAX });
             }
             match node {
-                Node::Open(element) => open.push(Tree { element, ..Tree::default() }),
+                Node::Open(element) => {
+                    attributes += element.attributes.len();
+                    if attributes > RECORD_ATTRIBUTES_MAX {
+                        return Err(DocumentError::TooManyRecords { limit: RECORD_ATTRIBUTES_MAX });
+                    }
+                    open.push(Tree { element, ..Tree::default() });
+                }
                 Node::Text(text) => {
                     if let Some(innermost) = open.last_mut() {
                         innermost.text.push_str(&text);
@@ -183,10 +190,10 @@ impl<'a> Xml<'a> {
                     self.depth -= 1;
                     Node::Close
                 }
-                Event::Text(text) if self.depth > 0 => Node::Text(text.xml10_content().into_owned()),
+                Event::Text(text) if self.depth > 0 => Node::Text(legal(text.xml10_content().into_owned())?),
                 Event::Text(text) if text.trim().is_empty() => continue,
                 Event::Text(_) => return Err(DocumentError::malformed("it has text outside of its root")),
-                Event::CData(text) => Node::Text(text.xml10_content().into_owned()),
+                Event::CData(text) => Node::Text(legal(text.xml10_content().into_owned())?),
                 Event::GeneralRef(reference) => {
                     let resolved = match reference.resolve_char_ref() {
                         Ok(Some(character)) => Some(character),
@@ -241,9 +248,35 @@ fn element(start: &BytesStart<'_>) -> Result<Element, DocumentError> {
                 "an element has more than {ATTRIBUTES_MAX} attributes"
             )));
         }
-        attributes.push((attribute.key.local_name().as_ref().to_owned(), value.into_owned()));
+        // The reader takes anything between quotation marks, and so it takes markup that lost one of them.
+        if attribute.value.contains('<') {
+            return Err(DocumentError::malformed(format!("a value holds markup: {value:?}")));
+        }
+        check_name(attribute.key.as_ref())?;
+        attributes.push((attribute.key.local_name().as_ref().to_owned(), legal(value.into_owned())?));
     }
+    check_name(start.name().as_ref())?;
     Ok(Element { name: start.local_name().as_ref().to_owned(), attributes })
+}
+
+/// The reader takes anything up to a blank for a name.
+fn check_name(name: &str) -> Result<(), DocumentError> {
+    let may_begin = |c: char| c.is_ascii_alphabetic() || c == '_' || !c.is_ascii();
+    let may_follow = |c: char| may_begin(c) || c.is_ascii_digit() || c == '-' || c == '.';
+    let is_name = |part: &str| part.starts_with(may_begin) && part.chars().all(may_follow);
+    if name.split(':').all(is_name) {
+        Ok(())
+    } else {
+        Err(DocumentError::malformed(format!("{name:?} is not a name")))
+    }
+}
+
+/// A text as it is, if it has no characters that XML does not have.
+fn legal(text: String) -> Result<String, DocumentError> {
+    match text.bytes().find(|&byte| byte < b' ' && !b"\t\n\r".contains(&byte)) {
+        None => Ok(text),
+        Some(byte) => Err(DocumentError::malformed(format!("it holds the character U+{byte:04X}"))),
+    }
 }
 
 fn predefined(name: &str) -> Option<char> {

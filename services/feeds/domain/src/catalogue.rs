@@ -12,7 +12,7 @@ pub use feed::{
     FeedRefusal, FeedSettings, FeedState, LastSync,
 };
 pub use issue::{Issue, IssueRefusal, Known, examine};
-pub use patch::{Patch, PatchCommand, PatchRefusal, PatchState, replaces};
+pub use patch::{Patch, PatchCommand, PatchRefusal, PatchState, combined, replaces};
 pub use rating::Rating;
 
 /// Characters of a reason: for people, and not a document.

@@ -215,7 +215,8 @@ fn published(patch: PatchFacts) -> contracts::feeds::PatchEvent {
 }
 
 fn publish(facts: PatchFacts) -> PatchCommand {
-    PatchCommand::Publish { facts: Box::new(facts) }
+    let by_owner = facts.feed_id == feed_id();
+    PatchCommand::Publish { facts: Box::new(facts), by_owner }
 }
 
 fn revised(patch: PatchFacts, changed: &[&str]) -> contracts::feeds::PatchEvent {

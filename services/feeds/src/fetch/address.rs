@@ -85,6 +85,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{is_public, require_public};
+    use crate::fetch::Validators;
     use kernel::Refused;
 
     #[test]
@@ -119,7 +120,14 @@ mod tests {
     async fn a_name_that_resolves_to_the_own_network_is_refused_by_the_client() {
         let client = super::public_only_client(std::time::Duration::from_secs(5)).unwrap();
         let url = "http://localhost:9/".parse().unwrap();
-        let refused = super::super::page::read(&client, url, 1, std::time::Duration::from_secs(5)).await;
+        let refused = super::super::page::read(
+            &client,
+            url,
+            &Validators::default(),
+            1,
+            std::time::Duration::from_secs(5),
+        )
+        .await;
         assert_eq!(refused.unwrap_err().code(), "feeds.source_address_refused");
     }
 }

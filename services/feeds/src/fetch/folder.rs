@@ -1,11 +1,16 @@
 //! Documents in the import folder, and nothing outside of it.
 
-use super::FetchError;
+use super::{FetchError, Fetched, Validators, spool::Spool};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// Reads a file below `folder`, at most `limit` bytes of it.
-pub(super) async fn read(folder: PathBuf, path: PathBuf, limit: usize) -> Result<Vec<u8>, FetchError> {
+/// Bytes copied at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Copies a file below `folder` into a temporary one, at most `limit` bytes of it; of a folder it lists the files.
+///
+/// A copy, because a document that changes while it is read would be neither the one nor the other.
+pub(super) async fn read(folder: PathBuf, path: PathBuf, limit: u64) -> Result<Fetched, FetchError> {
     let reading = tokio::task::spawn_blocking({
         let path = path.clone();
         move || read_blocking(&folder, &path, limit)
@@ -13,7 +18,7 @@ pub(super) async fn read(folder: PathBuf, path: PathBuf, limit: usize) -> Result
     reading.await.unwrap_or_else(|panic| Err(FetchError::Unreadable { path, reason: panic.to_string() }))
 }
 
-fn read_blocking(folder: &Path, path: &Path, limit: usize) -> Result<Vec<u8>, FetchError> {
+fn read_blocking(folder: &Path, path: &Path, limit: u64) -> Result<Fetched, FetchError> {
     let owned = || path.to_owned();
     let unreadable =
         |error: std::io::Error| FetchError::Unreadable { path: path.to_owned(), reason: error.to_string() };
@@ -29,20 +34,44 @@ fn read_blocking(folder: &Path, path: &Path, limit: usize) -> Result<Vec<u8>, Fe
     if !file.starts_with(&folder) {
         return Err(FetchError::OutsideFolder { path: owned() });
     }
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return files_in(&file, path).map(Fetched::Folder).map_err(unreadable);
+    }
     // Before opening: a pipe would wait for its writer for ever.
-    if !file.metadata().map_err(unreadable)?.is_file() {
+    if !metadata.is_file() {
         return Err(FetchError::NotAFile { path: owned() });
     }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(file).map_err(unreadable)?;
-    let read = file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if read > limit { Err(FetchError::TooLarge { limit }) } else { Ok(bytes) }
+    let mut file = std::fs::File::open(file).map_err(unreadable)?;
+    let mut spool = Spool::new(limit)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let read = file.read(&mut piece).map_err(unreadable)?;
+        let Some(piece) = piece.get(..read).filter(|piece| !piece.is_empty()) else { break };
+        spool.write(piece)?;
+    }
+    Ok(Fetched::Document(spool.finish(Validators::default())?))
+}
+
+/// The regular files of a folder, by name; hidden ones are nobody's documents.
+fn files_in(folder: &Path, path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        if !hidden && entry.path().is_file() {
+            files.push(path.join(entry.file_name()));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::read_blocking;
+    use super::{Fetched, read_blocking};
     use kernel::Refused;
+    use std::io::Read;
     use std::os::unix::fs::symlink;
     use std::path::{Path, PathBuf};
 
@@ -59,8 +88,17 @@ mod tests {
             Self(base)
         }
 
-        fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, &'static str> {
-            read_blocking(&self.0.join("import"), Path::new(path), limit).map_err(|error| error.code())
+        fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, &'static str> {
+            match read_blocking(&self.0.join("import"), Path::new(path), limit) {
+                Ok(Fetched::Document(mut spooled)) => {
+                    let mut bytes = Vec::new();
+                    spooled.file.read_to_end(&mut bytes).unwrap();
+                    assert_eq!(spooled.bytes, bytes.len() as u64);
+                    Ok(bytes)
+                }
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err(error.code()),
+            }
         }
     }
 
@@ -82,9 +120,19 @@ mod tests {
         let folder = Folder::new("reasons");
         assert_eq!(folder.read("debian/none", 5), Err("feeds.source_missing"));
         assert_eq!(folder.read("debian/list/below", 5), Err("feeds.source_missing"));
-        assert_eq!(folder.read("debian", 5), Err("feeds.source_not_a_file"));
         let nowhere = read_blocking(&folder.0.join("nowhere"), Path::new("list"), 5).unwrap_err();
         assert_eq!(nowhere.code(), "feeds.import_folder_unreadable");
+    }
+
+    #[test]
+    fn of_a_folder_the_files_are_listed_by_name() {
+        let folder = Folder::new("listing");
+        for name in ["b", "a", ".hidden"] {
+            std::fs::write(folder.0.join("import/debian").join(name), name).unwrap();
+        }
+        let listed = read_blocking(&folder.0.join("import"), Path::new("debian"), 5).unwrap();
+        let Fetched::Folder(files) = listed else { panic!("{listed:?}") };
+        assert_eq!(files, ["debian/a", "debian/b", "debian/list"].map(PathBuf::from));
     }
 
     #[test]

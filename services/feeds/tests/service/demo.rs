@@ -1,22 +1,27 @@
 //! The demonstration's documents say what its story needs.
 
 use crate::{BROKEN, LIST, OCTOBER, SEPTEMBER};
-use contracts::feeds::{FeedFormat, PatchFacts};
+use contracts::feeds::PatchFacts;
 use contracts::{FixTarget, OsRelease, Severity};
+use feeds_documents::{Document, DocumentError, Options, read};
 use feeds_domain::catalogue::replaces;
-use feeds_domain::document::{Context, parse};
 use kernel::Refused;
 use testkit::id;
 
-fn patches(format: FeedFormat, text: &str) -> Vec<PatchFacts> {
-    let document = parse(format, text.as_bytes(), &Context { feed_id: id() }).unwrap();
-    assert_eq!(document.quarantined, Vec::<String>::new());
-    document.patches
+fn parse(text: &str) -> Result<Document, DocumentError> {
+    let received_on = chrono::NaiveDate::default();
+    read(std::io::Cursor::new(text), Options { feed_id: id(), received_on, figures: false })
+}
+
+fn patches(text: &str) -> Vec<PatchFacts> {
+    let contents = parse(text).unwrap().contents;
+    assert_eq!(contents.quarantined, Vec::<String>::new());
+    contents.patches
 }
 
 #[test]
 fn the_advisories_are_about_the_two_packages_of_the_demonstration() {
-    let found = patches(FeedFormat::DebianDsaList, LIST);
+    let found = patches(LIST);
     let told: Vec<_> = found.iter().map(|patch| (patch.severity, patch.cves.len(), &patch.targets)).collect();
     let fix = |source: &str| FixTarget::SourcePackage {
         os: OsRelease { id: "debian".into(), version: "12".into() },
@@ -28,8 +33,8 @@ fn the_advisories_are_about_the_two_packages_of_the_demonstration() {
 
 #[test]
 fn octobers_update_replaces_septembers() {
-    let september = patches(FeedFormat::MsrcCvrf, SEPTEMBER);
-    let october = patches(FeedFormat::MsrcCvrf, OCTOBER);
+    let september = patches(SEPTEMBER);
+    let october = patches(OCTOBER);
     let [(older, newer)] = std::iter::zip(&september, &october).collect::<Vec<_>>()[..] else {
         panic!("one update a month: {september:?} {october:?}")
     };
@@ -41,6 +46,6 @@ fn octobers_update_replaces_septembers() {
 
 #[test]
 fn the_broken_document_ends_in_the_middle() {
-    let refused = parse(FeedFormat::MsrcCvrf, BROKEN.as_bytes(), &Context { feed_id: id() }).unwrap_err();
+    let refused = parse(BROKEN).unwrap_err();
     assert_eq!(refused.code(), "feeds.document_truncated");
 }

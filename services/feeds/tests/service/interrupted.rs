@@ -6,14 +6,14 @@ use std::fmt::Write;
 use testkit::id;
 
 /// More than two transactions take.
-const ADVISORIES: u32 = 450;
+const ADVISORIES: u32 = 1_100;
 
 /// One advisory a package; from the second half of the list on, each replaces the one of the same package before it.
 fn long_list() -> String {
     let mut list = String::new();
     for number in (1..=ADVISORIES).rev() {
         let (package, round) = (number % (ADVISORIES / 2), 1 + number / (ADVISORIES / 2));
-        let day = 1 + number / 20;
+        let day = 1 + number / 50;
         writeln!(list, "[{day:02} Oct 2026] DSA-{}-1 part{package} - security update", 9_000 + number)
             .unwrap();
         writeln!(list, "\t{{CVE-2026-{}}}\n\t[bookworm] - part{package} {round}.0", 40_000 + number).unwrap();
@@ -35,7 +35,7 @@ async fn the_same_command_goes_on_where_it_broke_off() {
         .await;
     let command = id();
     assert_eq!(system.sync_as(command, feed_id).await.unwrap_err().status, 500);
-    assert_eq!(system.facts("PatchPublished").await.len(), 200, "the first transaction only");
+    assert_eq!(system.facts("PatchPublished").await.len(), 500, "the first transaction only");
     assert_eq!(system.facts("FeedSyncFailed").await.len(), 0, "the document is not at fault");
 
     system.alter("drop trigger fail on feeds.sync").await;
@@ -66,7 +66,7 @@ async fn another_command_completes_what_one_left_half_done() {
     system.try_sync(feed_id).await.unwrap_err();
     system.alter("drop trigger fail on feeds.sync").await;
     let report = system.sync(feed_id).await.answer;
-    assert_eq!((report.published, report.unchanged), (ADVISORIES - 200, 200));
+    assert_eq!((report.published, report.unchanged), (ADVISORIES - 500, 500));
     assert_eq!(system.facts("PatchPublished").await.len(), ADVISORIES as usize);
     system.stop().await;
 }

@@ -9,6 +9,7 @@
 mod demo;
 mod documents;
 mod interrupted;
+mod many;
 mod ratings;
 mod sources;
 mod system;

@@ -184,7 +184,8 @@ impl System {
 }
 
 pub(crate) fn register(format: FeedFormat, source: &str) -> RegisterFeed {
-    RegisterFeed { name: "A vendor".into(), kind: FeedKind::OsVendor, format, source: source.into() }
+    let (name, kind, source) = ("A vendor".into(), FeedKind::OsVendor, source.into());
+    RegisterFeed { name, kind, format, source, schedule: None, publisher: None }
 }
 
 pub(crate) fn operator() -> Caller {

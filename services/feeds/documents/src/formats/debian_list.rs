@@ -7,6 +7,8 @@
 //! ```
 //! An advisory that fixes two releases is two patches: a device needs the one of its own release.
 
+mod figures;
+
 use crate::DocumentError;
 use crate::contents::Contents;
 use crate::dates::midnight;
@@ -29,7 +31,8 @@ const LIST_BYTES_MAX: u64 = 16 << 20;
 
 /// Whether a document begins like an advisory list.
 pub(crate) fn is(head: &Head) -> bool {
-    head.kind == Kind::Text && header(head.first_line()).is_some()
+    // One unprintable character in some title makes it no other document.
+    matches!(head.kind, Kind::Text | Kind::Binary) && header(head.first_line()).is_some()
 }
 
 /// An advisory as it is written.
@@ -55,6 +58,9 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     // A list cut in the middle of a line would give a wrong version, which is worse than none.
     if !text.ends_with('\n') {
         return Err(DocumentError::truncated("the last line has no end"));
+    }
+    if reading.figures.on() {
+        figures::count(&text, &mut reading.figures);
     }
     let contents = &mut reading.contents;
     let advisories = advisories(&text, contents)?;

@@ -49,6 +49,8 @@ pub enum PatchCommand {
     Publish {
         /// As the document has it.
         facts: Box<PatchFacts>,
+        /// Whether it is the document that described the patch first: it may take back what it said. Others only add.
+        by_owner: bool,
     },
     /// Another document of the vendor says how severe it is.
     Rate {
@@ -107,13 +109,13 @@ impl Aggregate for Patch {
 
     fn decide(state: &PatchState, command: PatchCommand) -> Result<Vec<PatchEvent>, PatchRefusal> {
         match (state, command) {
-            (PatchState::Unknown, PatchCommand::Publish { facts }) => {
+            (PatchState::Unknown, PatchCommand::Publish { facts, .. }) => {
                 Ok(vec![PatchPublished { patch: *facts }.into()])
             }
             (
                 PatchState::Published { facts: known } | PatchState::Superseded { facts: known, .. },
-                PatchCommand::Publish { facts },
-            ) => Ok(revision(known, merged(known, *facts))),
+                PatchCommand::Publish { facts, by_owner },
+            ) => Ok(revision(known, merged(known, *facts, by_owner))),
             (
                 PatchState::Published { facts: known } | PatchState::Superseded { facts: known, .. },
                 PatchCommand::Rate { vendor_severity },
@@ -203,15 +205,15 @@ fn marked(mut facts: Box<PatchFacts>, reason: OutOfBandReason) -> Box<PatchFacts
 }
 
 /// What is true after a document: a severity once known is not lost to a document that has none, and a patch belongs to
-/// the feed that published it first. The same patch in another feed's document (a KB that next month's document names
+/// the document that published it first. The same patch in another document (a KB that next month's document names
 /// again) only adds to it.
-fn merged(known: &PatchFacts, found: PatchFacts) -> PatchFacts {
+fn merged(known: &PatchFacts, found: PatchFacts, by_owner: bool) -> PatchFacts {
     let (severity, vendor_severity) = if found.severity == Severity::Unknown {
         (known.severity, known.vendor_severity.clone())
     } else {
         (found.severity, found.vendor_severity.clone())
     };
-    if known.feed_id == found.feed_id {
+    if by_owner {
         // What the document cannot say stays as it is: the day on which an undated patch was first seen, and what a
         // person knows about its cycle.
         let dated = if found.is_dated { &found } else { known };
@@ -228,10 +230,14 @@ fn merged(known: &PatchFacts, found: PatchFacts) -> PatchFacts {
             ..found
         };
     }
-    let mut facts = known.clone();
-    if severity > known.severity {
-        facts.severity = severity;
-        facts.vendor_severity = vendor_severity;
+    combined(known.clone(), found)
+}
+
+/// Two descriptions of one patch together: the first one with what the second one adds.
+pub fn combined(mut facts: PatchFacts, found: PatchFacts) -> PatchFacts {
+    if found.severity > facts.severity {
+        facts.severity = found.severity;
+        facts.vendor_severity = found.vendor_severity;
     }
     add(&mut facts.os_versions, found.os_versions);
     add(&mut facts.cves, found.cves);
