@@ -1,10 +1,12 @@
 //! The section `feeds` of the settings.
 
+use feeds_domain::package::RETENTION_DAYS_MAX;
 use runtime::Settings;
 use runtime::settings::{Environment, Key, SettingsError};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 
 /// Why the section cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +17,12 @@ pub enum ConfigError {
     /// Nothing could ever be fetched.
     #[error("feeds.fetch_timeout_seconds and feeds.document_bytes_max must be at least 1")]
     NothingFits,
+    /// Packages that nobody needs any more go within two weeks.
+    #[error("feeds.package_retention_days is {days}, allowed are 1 to {RETENTION_DAYS_MAX}")]
+    Retention {
+        /// What was given.
+        days: u32,
+    },
 }
 
 /// The largest known documents are OVAL files of some 400 MiB; compressed, as most are, they are below 32.
@@ -32,6 +40,12 @@ pub struct FeedsSettings {
     pub fetch_timeout_seconds: u64,
     /// Largest document as it is fetched, compressed or not.
     pub document_bytes_max: u64,
+    /// Where the files of update packages are kept.
+    pub packages_url: String,
+    /// Where clients reach the service for these files.
+    pub packages_public_url: Option<Url>,
+    /// How long a package may stay that nobody needs any more.
+    pub package_retention_days: u32,
 }
 
 /// Every key of the section, for the reference of settings.
@@ -56,6 +70,21 @@ pub const KEYS: &[Key] = &[
         default: "268435456",
         doc: "Largest document taken in, as it is fetched: compressed or not.",
     },
+    Key {
+        name: "feeds.packages_url",
+        default: "packages",
+        doc: "Where the files of update packages are kept: a folder (relative to the working folder, or `file:///…`), or `s3://bucket/prefix` with the usual `AWS_…` variables for region, credentials and the address of another S3-compatible storage (`AWS_ENDPOINT`).",
+    },
+    Key {
+        name: "feeds.packages_public_url",
+        default: "services.feeds.url",
+        doc: "Where clients reach the routes `/packages/…` of feeds, over which files are sent and fetched by signed addresses.",
+    },
+    Key {
+        name: "feeds.package_retention_days",
+        default: "14",
+        doc: "Within how many days a package is removed that was replaced, is installed wherever it was approved, or was never completely imported: 1 to 14.",
+    },
 ];
 
 impl Default for FeedsSettings {
@@ -65,6 +94,9 @@ impl Default for FeedsSettings {
             allow_private_addresses: None,
             fetch_timeout_seconds: 60,
             document_bytes_max: DOCUMENT_BYTES_MAX,
+            packages_url: "packages".into(),
+            packages_public_url: None,
+            package_retention_days: RETENTION_DAYS_MAX,
         }
     }
 }
@@ -91,7 +123,8 @@ impl FeedsSettings {
         if self.fetch_timeout_seconds == 0 || self.document_bytes_max == 0 {
             return Err(ConfigError::NothingFits);
         }
-        Ok(())
+        let days = self.package_retention_days;
+        if (1..=RETENTION_DAYS_MAX).contains(&days) { Ok(()) } else { Err(ConfigError::Retention { days }) }
     }
 }
 
@@ -117,6 +150,8 @@ mod tests {
         assert_eq!(read("ALLOW_PRIVATE_ADDRESSES", "false").unwrap().allow_private_addresses, Some(false));
         assert_eq!(read("FETCH_TIMEOUT_SECONDS", "5").unwrap().fetch_timeout().as_secs(), 5);
         assert!(matches!(read("DOCUMENT_BYTES_MAX", "0"), Err(ConfigError::NothingFits)));
+        assert!(matches!(read("PACKAGE_RETENTION_DAYS", "15"), Err(ConfigError::Retention { days: 15 })));
+        assert!(matches!(read("PACKAGE_RETENTION_DAYS", "0"), Err(ConfigError::Retention { days: 0 })));
         assert!(matches!(read("IMPORT_FOLDERS", "import"), Err(ConfigError::Shape(_))));
     }
 

@@ -4,6 +4,7 @@ mod address;
 mod folder;
 mod page;
 mod spool;
+mod stream;
 
 use crate::{config::FeedsSettings, source::Source};
 use kernel::Refused;

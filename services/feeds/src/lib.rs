@@ -7,6 +7,7 @@ mod documents;
 mod error;
 mod fetch;
 mod import;
+mod packages;
 mod ratings;
 mod source;
 mod sync;
@@ -16,6 +17,7 @@ mod vulnerabilities;
 use config::FeedsSettings;
 use contracts::Service;
 use foundation::Foundation;
+use packages::Packages;
 use runtime::{Lifecycle, Settings};
 use std::net::SocketAddr;
 
@@ -25,6 +27,11 @@ pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<S
     let fetcher = fetch::Fetcher::new(&config, settings.environment)?;
     let foundation = Foundation::lay(Service::Feeds, settings, lifecycle).await?;
     let feeds = sync::Feeds::new(foundation.clone(), fetcher);
-    let server = foundation.server().configure(move |routes| commands::routes(&feeds, routes));
+    let packages = Packages::new(foundation.clone(), settings, &config, feeds.fetcher.clone())?;
+    packages.start();
+    let server = foundation
+        .server()
+        .configure(move |routes| commands::routes(&feeds, routes))
+        .configure(move |routes| packages::routes(&packages, routes));
     Ok(server.start(lifecycle)?)
 }

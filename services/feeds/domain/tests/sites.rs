@@ -61,8 +61,8 @@ fn a_package_is_installed_when_it_is_ready_or_will_be_by_itself() {
     given::<Site>([]).when(start()).then([started()]);
     given::<Site>([]).when(start_of(update(), Readiness::Automatic)).then([started()]);
     given::<Site>([])
-        .when(start_of(update(), Readiness::NotReady { stage: "UPLOADING" }))
-        .then_refused(&SiteRefusal::NotReady { stage: "UPLOADING" });
+        .when(start_of(update(), Readiness::NotReady { stage: "UPLOADING".into() }))
+        .then_refused(&SiteRefusal::NotReady { stage: "UPLOADING".into() });
 }
 
 // Point 50.

@@ -43,12 +43,12 @@ pub(super) async fn read(
     Ok(Fetched::Document(spool.finish(validators)?))
 }
 
-fn text(response: &reqwest::Response, name: HeaderName) -> Option<String> {
+pub(super) fn text(response: &reqwest::Response, name: HeaderName) -> Option<String> {
     response.headers().get(name)?.to_str().ok().map(str::to_owned)
 }
 
 /// The innermost cause in words.
-fn failure(error: &reqwest::Error, deadline: Duration) -> FetchError {
+pub(super) fn failure(error: &reqwest::Error, deadline: Duration) -> FetchError {
     if error.is_timeout() {
         return FetchError::Timeout { deadline };
     }

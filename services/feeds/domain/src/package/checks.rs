@@ -137,10 +137,11 @@ pub(super) fn difference(
             format!("the package is version {:?}, and its metadata says {version:?}", package.version);
         return Some(("feeds.package_version_differs", reason));
     }
-    if let Some(found) = metadata.package_type.filter(|found| *found != package.package_type) {
-        let reason =
-            format!("the package is of the type {:?}, and its metadata says {found:?}", package.package_type);
-        return Some(("feeds.package_type_differs", reason));
+    // Between an update and a hotfix a name alone often decides; a manufacturer's package that is not called one would go
+    // round its certification.
+    if metadata.package_type == Some(PackageType::Oem) && package.package_type != PackageType::Oem {
+        let reason = "its metadata says that it is a manufacturer's package, which is submitted for certification";
+        return Some(("feeds.package_type_differs", reason.to_owned()));
     }
     let found = |name: &str| contents.files.iter().find(|file| file.name == name);
     let wrong = package.downloads.iter().find(|download| {

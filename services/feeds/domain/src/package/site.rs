@@ -70,7 +70,7 @@ impl SiteState {
 }
 
 /// How far a package's files are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
     /// They are there and were read.
     Ready,
@@ -79,7 +79,7 @@ pub enum Readiness {
     /// Somebody has to bring them first.
     NotReady {
         /// Where the package is.
-        stage: &'static str,
+        stage: String,
     },
 }
 
@@ -139,7 +139,7 @@ pub enum SiteRefusal {
     #[error("the package is {stage}, and only one that is READY can be installed")]
     NotReady {
         /// Where it is.
-        stage: &'static str,
+        stage: String,
     },
     /// Point 50.
     #[error("{product:?} must be at version {needed} or newer first, {}", installed_text(.installed.as_deref()))]
