@@ -12,15 +12,17 @@ pub(crate) mod device_job;
 pub(crate) mod device_patch;
 pub(crate) mod feed;
 mod later;
+pub(crate) mod package;
 pub(crate) mod partner;
 pub(crate) mod patch;
 pub(crate) mod rule;
 pub(crate) mod scan_job;
+pub(crate) mod site;
 pub(crate) mod user;
 pub(crate) mod webhook;
 pub(crate) mod whitelist;
 
-use contracts::{alerts, approvals, devices, feeds, scheduling, tenancy};
+use contracts::{alerts, approvals, devices, feeds, packages, scheduling, tenancy};
 use eventstore::{Projection, StoreError, Tx};
 use kernel::{Envelope, EventData};
 use later::Later;
@@ -30,7 +32,7 @@ use uuid::Uuid;
 pub(crate) const NAME: &str = "views";
 
 /// Everything in the schema: a rebuild replaces it as a whole.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 24] = [
     "alert",
     "app_user",
     "approval",
@@ -43,12 +45,16 @@ const TABLES: [&str; 20] = [
     "device_patch",
     "feed",
     "job_step",
+    "package",
+    "package_update",
     "partner",
     "patch",
     "role_grant",
     "rule",
     "run",
     "scan_job",
+    "site",
+    "site_version",
     "webhook",
     "whitelist_entry",
 ];
@@ -100,6 +106,10 @@ async fn take(tx: &mut Tx, later: &mut Later, event: &Envelope) -> Result<(), St
         feed::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<feeds::PatchEvent>(event)? {
         patch::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<packages::PackageEvent>(event)? {
+        package::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<packages::SiteEvent>(event)? {
+        site::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<devices::DeviceEvent>(event)? {
         device::apply(tx, later, entry, &fact).await?;
         device_patch::apply(tx, later, entry, fact).await

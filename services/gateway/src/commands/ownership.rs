@@ -58,15 +58,18 @@ fn is_shared(kind: Kind) -> bool {
         | Kind::DeviceJob
         | Kind::ScanJob
         | Kind::Alert
-        | Kind::Webhook => false,
+        | Kind::Webhook
+        // The platform's are everybody's: of these there is no owner to be found.
+        | Kind::Package => false,
     }
 }
 
 /// Whether the object exists for the caller.
 pub(crate) fn is_own(caller: &Caller, id: GlobalId, tenant: Tenant) -> bool {
-    // Everyone may name their own partner, though a customer's people see nothing of it.
+    // Everyone may name their own partner, though a customer's people see nothing of it, and their partner's packages.
     reaches(caller, tenant)
         || (id.kind == Kind::Partner && caller.scope.partner_id() == Some(PartnerId(id.id)))
+        || (id.kind == Kind::Package && caller.scope.partner_id() == Some(tenant.partner_id))
 }
 
 #[derive(sqlx::FromRow)]
@@ -111,6 +114,9 @@ pub(crate) async fn look_up(asking: &Asking, given: &[Given]) -> Result<Vec<Owne
                 select partner_id, customer_id from views.alert where w.kind = 'Alert' and alert_id = w.id
                 union all
                 select partner_id, customer_id from views.webhook where w.kind = 'Webhook' and webhook_id = w.id
+                union all
+                select partner_id, null from views.package
+                 where w.kind = 'Package' and package_id = w.id and partner_id <> '00000000-0000-0000-0000-000000000000'
                 ) o",
     )
     .bind(kinds)

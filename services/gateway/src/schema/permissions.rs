@@ -13,6 +13,9 @@ pub(crate) const FIELDS: &[(&str, &str, Permission)] = &[
     ("Query", "node", Permission::ReadCatalogue),
     ("Query", "patches", Permission::ReadCatalogue),
     ("Query", "feeds", Permission::ReadCatalogue),
+    ("Query", "packages", Permission::ReadCatalogue),
+    ("Query", "package", Permission::ReadCatalogue),
+    ("Query", "availableUpdates", Permission::ReadCatalogue),
     ("Query", "partners", Permission::ManagePartners),
     ("Query", "auditTrail", Permission::ReadAudit),
     ("Viewer", "user", Permission::ReadCatalogue),
@@ -34,6 +37,21 @@ pub(crate) const FIELDS: &[(&str, &str, Permission)] = &[
     ("Mutation", "forgetUser", Permission::ManageUsers),
     ("Mutation", "registerFeed", Permission::ManageFeeds),
     ("Mutation", "syncFeed", Permission::ManageFeeds),
+    ("Mutation", "registerPackage", Permission::ManagePackages),
+    ("Mutation", "submitOemPackage", Permission::ManagePackages),
+    ("Mutation", "certifyOemPackage", Permission::CertifyPackages),
+    ("Mutation", "refuseCertification", Permission::CertifyPackages),
+    ("Mutation", "preparePackage", Permission::ManagePackages),
+    ("Mutation", "startPackageUpload", Permission::ManagePackages),
+    ("Mutation", "reviewPackage", Permission::ManagePackages),
+    ("Mutation", "completePackageUpload", Permission::ManagePackages),
+    ("Mutation", "exportPackage", Permission::ReadCatalogue),
+    ("Mutation", "removePackage", Permission::ManagePackages),
+    ("Mutation", "setSiteConnectivity", Permission::ManageDevices),
+    ("Mutation", "recordSiteVersion", Permission::ManageDevices),
+    ("Mutation", "startPackageUpdate", Permission::Deploy),
+    ("Mutation", "completePackageUpdate", Permission::Deploy),
+    ("Mutation", "failPackageUpdate", Permission::Deploy),
     ("Mutation", "issueEnrolmentToken", Permission::ManageDevices),
     ("Mutation", "addToWhitelist", Permission::ManageRules),
     ("Mutation", "removeFromWhitelist", Permission::ManageRules),
@@ -88,7 +106,7 @@ pub(crate) fn of_mutation(field: &str) -> Option<Permission> {
 mod tests {
     use super::{FIELDS, GATED, Needed, needed};
     use crate::schema::bare;
-    use contracts::{alerts, approvals, devices, feeds, scheduling, tenancy};
+    use contracts::{alerts, approvals, devices, feeds, packages, scheduling, tenancy};
     use std::collections::BTreeSet;
 
     /// Every field of every object, by introspection.
@@ -131,6 +149,7 @@ mod tests {
         let commands = [
             tenancy::COMMANDS,
             feeds::COMMANDS,
+            packages::commands::COMMANDS,
             devices::COMMANDS,
             approvals::COMMANDS,
             scheduling::COMMANDS,

@@ -5,6 +5,7 @@
 mod callers;
 mod isolation;
 mod mutations;
+mod packages;
 mod pages;
 mod reading;
 mod rebuilding;

@@ -102,6 +102,7 @@ impl World {
             ("ScanJob", self.scan_job.0),
             ("Alert", self.alert.0),
             ("Webhook", self.webhook.0),
+            ("Package", self.package().0),
         ]
     }
 
@@ -113,6 +114,7 @@ impl World {
         self.record_approvals(system).await;
         self.record_deployment(system).await;
         self.record_alerts(system).await;
+        self.record_packages(system).await;
     }
 
     pub(crate) async fn record_people(&self, system: &System) {
