@@ -4,10 +4,10 @@ use crate::system::{Fact, OPERATOR, System};
 use crate::world::{World, global};
 use contracts::packages::{
     Connectivity, OemPackageCertified, OemPackageSubmitted, PackageContents, PackageDownloadFailed,
-    PackageDownloadStarted, PackageEvent, PackageFacts, PackageFile, PackageMetadata,
-    PackagePrerequisite, PackageReady, PackageRegistered, PackageRemovalReason, PackageRemoved,
-    PackageSuperseded, PackageType, PackageUpdateCompleted, PackageUpdateFailed, PackageUpdateStarted,
-    PackageUploaded, SiteConnectivityChanged, SiteEvent, SiteVersionRecorded,
+    PackageDownloadStarted, PackageEvent, PackageFacts, PackageFile, PackageMetadata, PackagePrerequisite,
+    PackageReady, PackageRegistered, PackageRemovalReason, PackageRemoved, PackageSuperseded, PackageType,
+    PackageUpdateCompleted, PackageUpdateFailed, PackageUpdateStarted, PackageUploaded,
+    SiteConnectivityChanged, SiteEvent, SiteVersionRecorded,
 };
 use contracts::permissions::Role;
 use kernel::{PackageId, Tenant, derived_id};
@@ -30,7 +30,10 @@ fn facts(package_type: PackageType, name: &str) -> PackageFacts {
         downloads: Vec::new(),
         release_notes_url: Some("https://updates.contoso.example/notes".into()),
         base_version: None,
-        prerequisites: vec![PackagePrerequisite { product: "Contoso Stack".into(), version: "1.1905".into() }],
+        prerequisites: vec![PackagePrerequisite {
+            product: "Contoso Stack".into(),
+            version: "1.1905".into(),
+        }],
         managed_in_band: true,
         vendor_contact_url: Some("https://support.contoso.example".into()),
     }
@@ -255,7 +258,8 @@ async fn a_customer_s_history_says_what_was_installed_and_when() {
     let query = "{ viewer { customers { nodes {
         site { connectivity installedVersions { nodes { product version } } }
         updateHistory { nodes { name state version reason dateCompleted package { name } } } } } } }";
-    let customer = async || system.data(&who, query, Value::Null).await["viewer"]["customers"]["nodes"][0].clone();
+    let customer =
+        async || system.data(&who, query, Value::Null).await["viewer"]["customers"]["nodes"][0].clone();
     let before = customer().await;
     let (product, name) = (world.text("product"), world.text("package"));
     assert_eq!(
@@ -272,7 +276,8 @@ async fn a_customer_s_history_says_what_was_installed_and_when() {
     let reason = "no power".to_owned();
     world.site_says(&system, PackageUpdateFailed { package_id, customer_id, reason }).await;
     let version = "1.1907".to_owned();
-    let again = PackageUpdateStarted { package_id, customer_id, product: product.clone(), version: version.clone() };
+    let again =
+        PackageUpdateStarted { package_id, customer_id, product: product.clone(), version: version.clone() };
     world.site_says(&system, again).await;
     world.site_says(&system, PackageUpdateCompleted { package_id, customer_id, product, version }).await;
     let connectivity = Connectivity::Weak;
