@@ -10,7 +10,7 @@ const PROFILE: &str = "loadtest";
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Options {
-    /// `eventstore` or `messaging`, then its options (see `cargo xtask bench eventstore --help`)
+    /// `eventstore`, `messaging` or `feeds`, then its options (see `cargo xtask bench eventstore --help`)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     arguments: Vec<String>,
 }

@@ -11,7 +11,9 @@ use contracts::feeds::{PatchEvent, PatchFacts};
 use eventstore::{Committed, Part, Store, Target, Tx};
 use feeds_documents::contents::Withdrawal;
 use feeds_domain::catalogue::{Patch, PatchCommand, PatchRefusal, PatchState, combined, replaces};
-use kernel::{Aggregate, Cause, CommandId, PartnerId, PatchId, Scope, StreamId, Tenant, canonical_json};
+use kernel::{
+    Aggregate, Cause, CommandId, FeedId, PartnerId, PatchId, Scope, StreamId, Tenant, canonical_json,
+};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
@@ -31,12 +33,34 @@ pub(crate) struct Import<'a> {
     pub(crate) stop: &'a CancellationToken,
     /// Whose feed it is; the nil id is the platform.
     pub(crate) owner: PartnerId,
+    /// Who watches, if somebody does.
+    pub(crate) watcher: Option<&'a dyn Watcher>,
+}
+
+/// Somebody who watches how far an import is.
+pub trait Watcher: Send + Sync {
+    /// So many documents were found.
+    fn found(&self, documents: usize);
+    /// A document is read now.
+    fn reading(&self, name: &str);
+    /// So many of its patches and vulnerabilities are taken in.
+    fn taken(&self, done: usize, of: usize);
+    /// It is done, well or not.
+    fn done(&self);
 }
 
 /// A patch as the document has it.
 pub(crate) struct Found {
     facts: PatchFacts,
     hash: ContentHash,
+}
+
+impl Found {
+    /// The same for another feed than it was read for.
+    pub(crate) fn for_feed(self, feed_id: FeedId) -> Option<Self> {
+        let facts = PatchFacts { feed_id, ..self.facts };
+        Some(Self { hash: hash_of(&facts)?, facts })
+    }
 }
 
 /// Prepares a document's patches: what it says of one patch in several places is put together, a partner's patches get
@@ -121,8 +145,9 @@ impl Import<'_> {
         found: &[Found],
     ) -> Result<Vec<String>, SyncError> {
         let mut withdrawn = Vec::new();
-        for batch in found.chunks(BATCH) {
+        for (at, batch) in found.chunks(BATCH).enumerate() {
             self.publish(document, batch, &mut withdrawn).await?;
+            self.tell_watcher(at * BATCH + batch.len(), found.len());
         }
         Ok(withdrawn)
     }
@@ -258,6 +283,12 @@ impl Import<'_> {
             tx.commit().await?;
         }
         Ok(())
+    }
+
+    pub(crate) fn tell_watcher(&self, done: usize, of: usize) {
+        if let Some(watcher) = self.watcher {
+            watcher.taken(done, of);
+        }
     }
 
     /// Begins a transaction that writes the catalogue, unless the service is stopping.

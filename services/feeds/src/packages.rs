@@ -71,7 +71,7 @@ impl Packages {
             fetcher,
             storage: Storage::open(&config.packages_url)?,
             links: Links::new(settings, address)?,
-            plain_http: config.private_addresses_allowed(settings.environment),
+            plain_http: config.plain_http_allowed(settings.environment),
             retention_days: config.package_retention_days,
             wake: Arc::default(),
             parts: Arc::new(Semaphore::new(PARTS_AT_ONCE)),

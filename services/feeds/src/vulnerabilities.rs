@@ -19,6 +19,8 @@ use std::collections::{HashMap, HashSet};
 const BATCH: usize = 500;
 /// Predictions of one statement: a document has some 300,000, and most of them change a little every day.
 const EPSS_BATCH: usize = 10_000;
+/// The source of the list of known exploited vulnerabilities.
+const KEV_SOURCE: &str = "cisa-kev";
 /// The source of predictions.
 const EPSS_SOURCE: &str = "first-epss";
 
@@ -51,8 +53,9 @@ impl Import<'_> {
         for batch in predictions.chunks(EPSS_BATCH) {
             self.keep_predictions(batch).await?;
         }
-        for batch in facts.chunks(BATCH) {
+        for (at, batch) in facts.chunks(BATCH).enumerate() {
             self.describe(document, batch).await?;
+            self.tell_watcher(at * BATCH + batch.len(), facts.len());
         }
         if let Some(listed) = listed {
             self.unlist(&listed).await?;
@@ -85,7 +88,8 @@ impl Import<'_> {
                     cve: facts.cve.clone(),
                     source: facts.source.clone(),
                     said: Box::new(Said {
-                        kev: facts.kev.clone(),
+                        // CISA's own list says it whole; others repeat parts of it.
+                        kev: facts.kev.clone().filter(|_| facts.source == KEV_SOURCE),
                         epss: None,
                         cvss: facts.cvss.clone(),
                         ssvc: facts.ssvc.clone(),

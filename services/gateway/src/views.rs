@@ -15,10 +15,12 @@ mod later;
 pub(crate) mod package;
 pub(crate) mod partner;
 pub(crate) mod patch;
+pub(crate) mod rating;
 pub(crate) mod rule;
 pub(crate) mod scan_job;
 pub(crate) mod site;
 pub(crate) mod user;
+pub(crate) mod vulnerability;
 pub(crate) mod webhook;
 pub(crate) mod whitelist;
 
@@ -32,7 +34,7 @@ use uuid::Uuid;
 pub(crate) const NAME: &str = "views";
 
 /// Everything in the schema: a rebuild replaces it as a whole.
-const TABLES: [&str; 24] = [
+const TABLES: [&str; 34] = [
     "alert",
     "app_user",
     "approval",
@@ -44,17 +46,27 @@ const TABLES: [&str; 24] = [
     "device_job",
     "device_patch",
     "feed",
+    "feed_sync",
     "job_step",
+    "kev_period",
     "package",
     "package_update",
     "partner",
     "patch",
+    "patch_cve",
+    "patch_kb",
+    "patch_product_word",
+    "patch_rating",
+    "patch_supersedes",
+    "patch_version",
+    "patch_word",
     "role_grant",
     "rule",
     "run",
     "scan_job",
     "site",
     "site_version",
+    "vulnerability",
     "webhook",
     "whitelist_entry",
 ];
@@ -105,7 +117,11 @@ async fn take(tx: &mut Tx, later: &mut Later, event: &Envelope) -> Result<(), St
     } else if let Some(fact) = read::<feeds::FeedEvent>(event)? {
         feed::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<feeds::PatchEvent>(event)? {
-        patch::apply(tx, entry, fact).await
+        patch::apply(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<feeds::VulnerabilityEvent>(event)? {
+        vulnerability::apply(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<feeds::RatingEvent>(event)? {
+        rating::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<packages::PackageEvent>(event)? {
         package::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<packages::SiteEvent>(event)? {

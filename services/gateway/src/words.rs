@@ -32,6 +32,12 @@ words! {
         Security, Critical, Feature, Driver, Firmware, Definition, ServicePack, Configuration, Content, System,
         Other,
     }
+    /// How regularly a kind of patch is published.
+    #[graphql(remote = "contracts::Cadence")]
+    Cadence { Unscheduled, Regular, Monthly, OutOfBand }
+    /// Why a patch came outside of the regular cycle.
+    #[graphql(remote = "contracts::OutOfBandReason")]
+    OutOfBandReason { SecurityFix, KnownIssue, NotSaid }
     /// What the vendor says about restarting.
     #[graphql(remote = "contracts::RebootBehaviour")]
     RebootBehaviour { Never, Maybe, Always, Unknown }

@@ -1,8 +1,10 @@
 //! What was found in a document, in the words of the catalogue.
 
 use crate::DocumentError;
-use crate::limits::{CONTENTS_BYTES_MAX, PATCHES_MAX, QUARANTINED_MAX, VULNERABILITIES_MAX};
-use crate::text::clipped;
+use crate::limits::{
+    CONTENTS_BYTES_MAX, LINKS_MAX, PATCHES_MAX, QUARANTINED_MAX, RATINGS_MAX, VULNERABILITIES_MAX,
+};
+use crate::text::{clipped, is_reference};
 use chrono::{DateTime, Utc};
 use contracts::FixTarget;
 use contracts::feeds::{Cvss, Epss, KevEntry, PatchFacts, SsvcInputs};
@@ -83,6 +85,13 @@ pub struct Link {
     pub sha256: Option<String>,
 }
 
+impl Link {
+    /// A document of which nothing is said but where it is.
+    pub(crate) fn to(href: &str) -> Self {
+        Self { href: href.trim().to_owned(), updated: None, size_bytes: None, sha256: None }
+    }
+}
+
 impl Contents {
     /// Adds a patch.
     pub(crate) fn patch(&mut self, facts: PatchFacts) -> Result<(), DocumentError> {
@@ -119,6 +128,40 @@ impl Contents {
         facts.cvss.shrink_to_fit();
         self.weigh(vulnerability_bytes(&facts))?;
         self.vulnerabilities.push(facts);
+        Ok(())
+    }
+
+    /// Adds a patch that is taken back.
+    pub(crate) fn withdraw(&mut self, withdrawal: Withdrawal) -> Result<(), DocumentError> {
+        let texts = text_bytes(&withdrawal.vendor_patch_id) + text_bytes(&withdrawal.reason);
+        self.weigh(size_of::<Withdrawal>() + texts)?;
+        self.withdrawn.push(withdrawal);
+        Ok(())
+    }
+
+    /// Adds a severity.
+    pub(crate) fn rate(&mut self, rating: Rating) -> Result<(), DocumentError> {
+        if self.ratings.len() >= RATINGS_MAX {
+            return Err(DocumentError::TooManyRecords { limit: RATINGS_MAX });
+        }
+        let texts = [&rating.source, &rating.cve, &rating.os_version, &rating.vendor_severity];
+        self.weigh(size_of::<Rating>() + texts.into_iter().map(|text| text_bytes(text)).sum::<usize>())?;
+        self.ratings.push(rating);
+        Ok(())
+    }
+
+    /// Adds a further document, if it is one that may be fetched.
+    pub(crate) fn link(&mut self, link: Link) -> Result<(), DocumentError> {
+        if !is_reference(&link.href) {
+            self.quarantine(format!("{:?} is no address of a document", link.href));
+            return Ok(());
+        }
+        if self.links.len() >= LINKS_MAX {
+            return Err(DocumentError::TooManyRecords { limit: LINKS_MAX });
+        }
+        let sha256 = link.sha256.as_deref().map_or(0, text_bytes);
+        self.weigh(size_of::<Link>() + text_bytes(&link.href) + sha256)?;
+        self.links.push(link);
         Ok(())
     }
 

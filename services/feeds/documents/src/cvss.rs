@@ -49,8 +49,10 @@ pub(crate) fn told(version: &str, vector: &str, base_score: Option<f64>) -> Resu
     let vector = vector.trim();
     let Some(score) = base_score else { return of_vector(vector) };
     let base_score = tenths(score).ok_or_else(|| format!("{score} is no score"))?;
-    let (named, _) = split(vector);
-    let version = if version.trim().is_empty() && !vector.is_empty() { named } else { version.trim() };
+    let (named, metrics) = split(vector);
+    // Every version asks how near an attacker must be; what does not tell is no vector.
+    let is_vector = metrics.iter().any(|(metric, _)| *metric == "AV");
+    let version = if version.trim().is_empty() && is_vector { named } else { version.trim() };
     if !BASE_METRICS.iter().any(|(known, _)| *known == version) {
         return Err(format!("version {version:?} is not known"));
     }
@@ -58,6 +60,12 @@ pub(crate) fn told(version: &str, vector: &str, base_score: Option<f64>) -> Resu
         return Err("it is no vector".to_owned());
     }
     Ok(Cvss { version: version.to_owned(), vector: vector.to_owned(), base_score })
+}
+
+/// The same where the score is a text, and the vector tells the version.
+pub(crate) fn written(vector: &str, base_score: &str) -> Result<Cvss, String> {
+    let score = base_score.trim().parse().ok();
+    told("", vector, Some(score.ok_or_else(|| format!("{base_score:?} is no score"))?))
 }
 
 /// Version and metrics. Version 2 has no prefix, and some publishers write it in brackets; others end a vector with `/`.
@@ -82,7 +90,7 @@ fn tenths(score: f64) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_vector, told};
+    use super::{of_vector, told, written};
 
     #[test]
     fn vectors_of_every_version_have_their_base_score() {
@@ -140,5 +148,17 @@ mod tests {
         assert!(told("3.1", vector, Some(10.1)).is_err());
         assert!(told("3.1", vector, Some(f64::NAN)).is_err());
         assert!(told("1.0", "", Some(5.0)).is_err());
+        assert!(told("", "nonsense", Some(5.0)).is_err());
+    }
+
+    #[test]
+    fn a_score_in_words_is_a_number_between_0_and_10() {
+        let vector = "CVSS:3.1/AV:N/AC:L";
+        for (text, wanted) in [("8.5", 85), (" 10 ", 100), ("7", 70), ("0.00", 0)] {
+            assert_eq!(written(vector, text).map(|cvss| cvss.base_score), Ok(wanted), "{text:?}");
+        }
+        for text in ["", "11", "10.1", "-1", "8,5", "NaN", "n/a", "8.é"] {
+            assert!(written(vector, text).is_err(), "{text:?}");
+        }
     }
 }

@@ -3,6 +3,9 @@
 use crate::DocumentError;
 use crate::input::Input;
 
+/// Fields of one paragraph: real ones have some thirty.
+const FIELDS_MAX: usize = 1_000;
+
 /// One paragraph: names and values in the order of the document.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Paragraph {
@@ -69,11 +72,11 @@ impl Paragraph {
             return Line::Field;
         }
         match line.split_once(':') {
-            Some((name, value)) => {
+            Some((name, value)) if self.fields.len() < FIELDS_MAX => {
                 self.fields.push((name.to_owned(), value.trim().to_owned()));
                 Line::Field
             }
-            None => Line::Neither,
+            Some(_) | None => Line::Neither,
         }
     }
 }

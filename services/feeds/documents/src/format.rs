@@ -34,6 +34,14 @@ macro_rules! formats {
                 $( if $is(head) { return Some(Self::$name); } )+
                 None
             }
+
+            /// Every format that takes a document with this beginning for its own.
+            #[cfg(test)]
+            fn all_of(head: &Head) -> Vec<Self> {
+                let mut all = Vec::new();
+                $( if $is(head) { all.push(Self::$name); } )+
+                all
+            }
         }
     };
 }
@@ -127,5 +135,62 @@ impl Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+    use crate::head::Head;
+    use crate::input::Input;
+    use std::io::Cursor;
+    use std::path::Path;
+
+    /// `csaf-changes-csv` of `csaf-changes-csv.csv`, `csaf` of `csaf-suse.json`.
+    fn format_of_name(name: &str) -> Option<Format> {
+        let is_it = |format: &&Format| {
+            name.strip_prefix(format.word()).is_some_and(|rest| rest.starts_with(['.', '-']))
+        };
+        Format::ALL.iter().filter(is_it).max_by_key(|format| format.word().len()).copied()
+    }
+
+    fn formats_of(bytes: &[u8]) -> Vec<Format> {
+        let unpacked = Box::new(Cursor::new(bytes.to_vec()));
+        let (head, _) = Input::open(unpacked, bytes.len() as u64).expect("the document can be opened");
+        Format::all_of(&Head::new(&head))
+    }
+
+    #[test]
+    fn every_document_is_of_one_format_alone() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
+        let mut seen = Vec::new();
+        for entry in std::fs::read_dir(folder).expect("the documents are there") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let format = format_of_name(&name).unwrap_or_else(|| panic!("{name} is named after no format"));
+            seen.push(format);
+            if format != Format::WesngZip {
+                let bytes = std::fs::read(&path).expect("the document can be read");
+                assert_eq!(formats_of(&bytes), [format], "{name}");
+            }
+        }
+        let missing: Vec<&Format> = Format::ALL.iter().filter(|format| !seen.contains(format)).collect();
+        assert!(missing.is_empty(), "no document of {missing:?}");
+    }
+
+    #[test]
+    fn a_document_that_is_of_no_format_is_taken_by_none() {
+        for text in [
+            "{}",
+            "[]",
+            "<html><body>busy</body></html>",
+            r#"{"error": {"releases": {"bookworm": {}}}}"#,
+            r#"{"notices": [{"releases": {"jammy": {"releases": 1}}}]}"#,
+            r#"{"data": [{"id": 1}], "releases": {"a": {"releases": {}}}}"#,
+            "just words\n",
+            "a,b\n1,2\n",
+        ] {
+            assert_eq!(formats_of(text.as_bytes()), [], "{text}");
+        }
     }
 }

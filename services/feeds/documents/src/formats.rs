@@ -4,7 +4,6 @@ pub(crate) mod alpine_secdb;
 pub(crate) mod azurestack;
 pub(crate) mod csaf;
 pub(crate) mod csaf_changes;
-mod csaf_links;
 pub(crate) mod csaf_provider;
 pub(crate) mod cve5;
 pub(crate) mod debian_list;

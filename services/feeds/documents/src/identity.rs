@@ -3,12 +3,16 @@
 pub mod cpe;
 pub mod ecosystem;
 mod linux;
+mod red_hat;
 
 pub use linux::{named, of_dist_tag, without_zero_epoch};
+pub use red_hat::is_minor_of;
 
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
-use contracts::{Cadence, Classification, DevicePlatform, NAMESPACE, OsRelease, RebootBehaviour, Severity};
+use contracts::{
+    Cadence, Classification, DevicePlatform, NAMESPACE, OsRelease, RebootBehaviour, Severity, VersionOrder,
+};
 use kernel::{FeedId, PatchId};
 
 /// Publishers of patches. The same advisory in several formats (CSAF, OVAL, OSV, updateinfo) is one patch per release.
@@ -58,6 +62,27 @@ impl Vendor {
         }
     }
 
+    /// How the versions of its packages are ordered; those of firmware and of Windows are in no order of packages.
+    pub fn version_order(self) -> VersionOrder {
+        match self {
+            Self::Debian | Self::Ubuntu => VersionOrder::Dpkg,
+            Self::Alpine | Self::Wolfi => VersionOrder::Apk,
+            Self::RedHat
+            | Self::CentOs
+            | Self::AlmaLinux
+            | Self::Rocky
+            | Self::Oracle
+            | Self::Amazon
+            | Self::Fedora
+            | Self::Suse
+            | Self::AzureLinux
+            | Self::Microsoft
+            | Self::Dell
+            | Self::Lenovo
+            | Self::AzureStack => VersionOrder::Rpm,
+        }
+    }
+
     /// Whose advisory it is, by the form of its id.
     pub fn of_advisory(id: &str) -> Option<Self> {
         let is = |prefixes: &[&str]| prefixes.iter().any(|prefix| id.starts_with(prefix));
@@ -84,6 +109,19 @@ impl Vendor {
         } else {
             None
         }
+    }
+}
+
+/// What kind of update an advisory is, by the letters of its id: Red Hat's `RHBA-…` repairs bugs and `RHEA-…` adds
+/// features, and so do those of its rebuilds; SUSE's are recommended, optional and feature updates (`SUSE-RU-…`).
+pub fn classification(advisory: &str) -> Classification {
+    let mut parts = advisory.split(['-', '_']);
+    let first = parts.next().unwrap_or_default();
+    let kind = if first.ends_with("SUSE") { parts.next() } else { first.get(2..) };
+    match kind {
+        Some("BA" | "RU" | "OU") => Classification::Other,
+        Some("EA" | "FU") => Classification::Feature,
+        Some(_) | None => Classification::Security,
     }
 }
 

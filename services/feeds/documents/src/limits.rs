@@ -25,6 +25,10 @@ pub const PATCHES_MAX: usize = 100_000;
 /// Vulnerabilities that one document speaks of: all CVE ids there are were some 320,000 at the end of 2025, and what is
 /// kept of each takes some 330 bytes.
 pub const VULNERABILITIES_MAX: usize = 500_000;
+/// Further documents that one names: Red Hat's list of changes has some 300,000.
+pub const LINKS_MAX: usize = 500_000;
+/// Severities of vulnerabilities in packages: some 40,000 CVEs in some five releases of Debian have an urgency.
+pub const RATINGS_MAX: usize = 500_000;
 /// CVEs of one patch: a kernel advisory has some hundreds, a cumulative update some thousands.
 pub const PATCH_CVES_MAX: usize = 5_000;
 /// Products or packages of one patch.

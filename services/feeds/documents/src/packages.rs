@@ -1,4 +1,4 @@
-//! Fixed binary packages of one patch, brought together: one target for each package, whatever it was built for.
+//! Fixed packages of one patch, brought together: one target for each package, whatever it was built for.
 
 use crate::identity::without_zero_epoch;
 use contracts::{FixTarget, OsRelease, VersionOrder};
@@ -6,10 +6,12 @@ use debversion::Version;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Binary packages that a patch fixes on one release.
+/// Packages that a patch fixes on one release; of several versions of one, the highest counts.
 #[derive(Debug)]
 pub(crate) struct Packages {
     order: VersionOrder,
+    /// Source package to version.
+    sources: BTreeMap<String, String>,
     /// Package and module stream, to processor architecture, to the highest version that was named.
     fixed: BTreeMap<(String, Option<String>), BTreeMap<String, String>>,
 }
@@ -19,7 +21,7 @@ const FOR_ALL: &[&str] = &["noarch", "all", ""];
 
 impl Packages {
     pub(crate) fn new(order: VersionOrder) -> Self {
-        Self { order, fixed: BTreeMap::new() }
+        Self { order, sources: BTreeMap::new(), fixed: BTreeMap::new() }
     }
 
     /// One build of a package; an empty architecture is any.
@@ -27,13 +29,12 @@ impl Packages {
         let version = without_zero_epoch(version);
         let architecture = if FOR_ALL.contains(&architecture) { "" } else { architecture };
         let builds = self.fixed.entry((package.to_owned(), module.map(str::to_owned))).or_default();
-        match builds.get_mut(architecture) {
-            Some(best) if compare(self.order, best, version) == Ordering::Less => version.clone_into(best),
-            Some(_) => {}
-            None => {
-                builds.insert(architecture.to_owned(), version.to_owned());
-            }
-        }
+        keep_later(self.order, builds, architecture, version);
+    }
+
+    /// A source package; its version is in Debian's order.
+    pub(crate) fn add_source(&mut self, source: &str, version: &str) {
+        keep_later(VersionOrder::Dpkg, &mut self.sources, source, version);
     }
 
     /// Takes over packages that have become targets before.
@@ -51,12 +52,14 @@ impl Packages {
 
     /// How many packages there are.
     pub(crate) fn len(&self) -> usize {
-        self.fixed.len()
+        self.fixed.len() + self.sources.len()
     }
 
     /// What must be on a device of the release.
     pub(crate) fn into_targets(self, os: &OsRelease) -> Vec<FixTarget> {
-        let mut targets = Vec::new();
+        let source =
+            |(source, fixed_version)| FixTarget::SourcePackage { os: os.clone(), source, fixed_version };
+        let mut targets: Vec<FixTarget> = self.sources.into_iter().map(source).collect();
         for ((package, module), builds) in self.fixed {
             let mut by_version: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
             for (architecture, version) in builds {
@@ -78,15 +81,26 @@ impl Packages {
     }
 }
 
-/// Which of two versions is the later one; those that are none in their own order compare as equal.
-fn compare(order: VersionOrder, a: &str, b: &str) -> Ordering {
+fn keep_later(order: VersionOrder, versions: &mut BTreeMap<String, String>, name: &str, version: &str) {
+    match versions.get_mut(name) {
+        Some(known) if is_later(order, version, known) => version.clone_into(known),
+        Some(_) => {}
+        None => {
+            versions.insert(name.to_owned(), version.to_owned());
+        }
+    }
+}
+
+/// Whether a version comes after another one; never where one of them is none in its own order.
+pub(crate) fn is_later(order: VersionOrder, version: &str, than: &str) -> bool {
     match order {
-        VersionOrder::Rpm => rpm_version::rpm_evr_compare(a, b),
-        VersionOrder::Dpkg => match (a.parse::<Version>(), b.parse::<Version>()) {
-            (Ok(a), Ok(b)) => a.cmp(&b),
-            (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => Ordering::Equal,
+        VersionOrder::Rpm => rpm_version::rpm_evr_compare(version, than) == Ordering::Greater,
+        VersionOrder::Dpkg => match (version.parse::<Version>(), than.parse::<Version>()) {
+            (Ok(version), Ok(than)) => version > than,
+            (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => false,
         },
-        VersionOrder::Apk => Ordering::Equal,
+        // Nobody lists several versions of one patch there.
+        VersionOrder::Apk => false,
     }
 }
 

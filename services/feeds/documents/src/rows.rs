@@ -1,4 +1,4 @@
-//! CSV read as a stream: rows by the names of their columns, and whether the last of them is complete.
+//! CSV read as a stream: rows, by the names of their columns where they have some, and whether the last one is complete.
 
 use crate::DocumentError;
 use crate::input::{Input, Progress};
@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::io::{self, Read};
 use std::rc::Rc;
 
-/// Rows below a header.
+/// Rows, below a header or without one.
 pub(crate) struct Rows<'a> {
     reader: csv::Reader<Watched<'a>>,
     header: StringRecord,
@@ -25,13 +25,24 @@ struct Seen {
 }
 
 impl<'a> Rows<'a> {
+    /// Rows below a header.
     pub(crate) fn new(input: Input<'a>) -> Result<Self, DocumentError> {
+        let mut rows = Self::open(input, true);
+        rows.header = rows.reader.headers()?.clone();
+        Ok(rows)
+    }
+
+    /// Rows of which already the first one counts.
+    pub(crate) fn without_header(input: Input<'a>) -> Self {
+        Self::open(input, false)
+    }
+
+    fn open(input: Input<'a>, has_header: bool) -> Self {
         let progress = input.progress.clone();
         let seen = Rc::new(Seen::default());
         let watched = Watched { input, seen: Rc::clone(&seen) };
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(watched);
-        let header = reader.headers()?.clone();
-        Ok(Self { reader, header, progress, seen, is_short: false })
+        let reader = csv::ReaderBuilder::new().has_headers(has_header).flexible(true).from_reader(watched);
+        Self { reader, header: StringRecord::new(), progress, seen, is_short: false }
     }
 
     /// Names of the columns.

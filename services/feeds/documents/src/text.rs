@@ -19,6 +19,29 @@ pub fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control)
 }
 
+/// The address of a page, without blanks around it.
+pub fn web_address(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let begins_with =
+        |scheme: &str| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let is_web = begins_with("https://") || begins_with("http://");
+    (is_web && is_plain(text) && !text.contains(char::is_whitespace)).then_some(text)
+}
+
+/// Whether a text is a web address, or a path below the document's own folder: a document must not lead to other files
+/// of whoever reads it.
+pub fn is_reference(href: &str) -> bool {
+    if !is_plain(href) || href.contains(char::is_whitespace) || href.contains('\\') {
+        return false;
+    }
+    if web_address(href).is_some() {
+        return true;
+    }
+    // `file:`, `data:`, `//host`, `/etc`
+    let first = href.split('/').next().unwrap_or_default();
+    !first.is_empty() && !first.contains(':') && href.split('/').all(|part| part != "..")
+}
+
 /// Whether a text is a CVE id and nothing else: `CVE-2023-1393`.
 pub fn is_cve(text: &str) -> bool {
     cve_bytes(text.as_bytes()) == Some(text.len())
@@ -53,7 +76,7 @@ fn cve_bytes(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{clipped, cves_in, is_cve};
+    use super::{clipped, cves_in, is_cve, is_reference};
 
     #[test]
     fn ids_are_found_in_prose() {
@@ -76,5 +99,26 @@ mod tests {
     fn a_clipped_text_says_that_it_goes_on() {
         assert_eq!(clipped("a\0b"), "a\u{fffd}b");
         assert_eq!(clipped(&"x".repeat(600)).chars().count(), 501);
+    }
+
+    #[test]
+    fn a_reference_stays_below_its_list_or_goes_to_the_web() {
+        for href in ["2024/rhsa-2024_0010.json", "https://example.org/a:1.json", "a..b.json"] {
+            assert!(is_reference(href), "{href}");
+        }
+        for href in [
+            "",
+            "../a.json",
+            "2024/../../a",
+            "/etc/a.json",
+            "file:///a",
+            "//host/a",
+            "a\\..\\b",
+            "a b",
+            "data:x",
+            "suse:1.json",
+        ] {
+            assert!(!is_reference(href), "{href}");
+        }
     }
 }

@@ -568,7 +568,7 @@ fn other_tables_and_objects_are_none_of_these() {
         "cve,epss,percentile\nCVE-2026-1,0.1,0.2\n",
         "\"a.json\",\"soon\"\n",
         "\"a.json\",\"2026-10-01T08:00:00Z\",\"x\"\n",
-        r#"{"vulnerabilities": [{"cveID": "CVE-2026-30201"}]}"#,
+        r#"{"vulnerabilities": [{"id": "CVE-2026-30201"}]}"#,
         r#"{"feed": "x"}"#,
         r#"{"canonical_url": "x"}"#,
         r#"{"document": "x"}"#,

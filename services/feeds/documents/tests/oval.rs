@@ -276,6 +276,15 @@ fn a_patch_without_day_or_packages_is_left_out_with_a_reason() {
 }
 
 #[test]
+fn a_list_that_names_no_package_makes_no_patch() {
+    let nameless = UBUNTU.replace("^liblantern", "^ liblantern").replace("^lantern", "^ lantern");
+    let nameless = document(&nameless);
+    assert_eq!(nameless.contents.patches, []);
+    let reason = "it names no package of a release that is known";
+    assert!(nameless.contents.quarantined[0].ends_with(reason), "{:?}", nameless.contents.quarantined);
+}
+
+#[test]
 fn scores_that_are_none_are_not_told() {
     let broken = RED_HAT.replace("8.8/CVSS:3.1", "88/CVSS:3.1").replace("5.5/CVSS:3.1/AV:L", "5.5/nonsense");
     assert_eq!(scores(&document(&broken)), ["redhat CVE-2026-30103"]);

@@ -6,11 +6,14 @@
     reason = "a test fails by panicking, its support as well, and its web servers end with it"
 )]
 
+mod connectivity;
 mod demo;
 mod documents;
+mod fetching;
 mod interrupted;
 mod many;
 mod ratings;
+mod schedule;
 mod sources;
 mod system;
 mod vendor;

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
 
 mod callers;
+mod catalogue;
+mod feeds;
+mod history;
 mod isolation;
 mod mutations;
 mod packages;

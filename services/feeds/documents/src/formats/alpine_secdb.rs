@@ -28,6 +28,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Bytes of one package: the kernel's has some 100 KiB.
+const RECORD_BYTES_MAX: u64 = 2 << 20;
+/// Ids of all packages together: Alpine has some 20,000.
+const IDS_MAX: usize = 500_000;
+
 /// Whether a document begins like the database.
 pub(crate) fn is(head: &Head) -> bool {
     match head.kind {
@@ -40,6 +45,7 @@ pub(crate) fn is(head: &Head) -> bool {
 pub(crate) fn read(mut input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["fixed_packages", "cves", "other_tokens"]);
     reading.figures.add("version_zero_entries", 0);
+    input.progress.limit_records(RECORD_BYTES_MAX);
     let mut database = Database::new(reading);
     if is_json(&mut input)? {
         json::fields(input, &mut database)?;
@@ -65,6 +71,8 @@ struct Database<'a> {
     /// Where the packages are.
     address: Option<String>,
     fixes: Vec<Fix>,
+    /// How many ids they have in all.
+    ids: usize,
 }
 
 /// A package's version that closed something.
@@ -94,7 +102,7 @@ struct Version {
 
 impl<'a> Database<'a> {
     fn new(reading: &'a mut Reading) -> Self {
-        Self { reading, version: None, repository: None, address: None, fixes: Vec::new() }
+        Self { reading, version: None, repository: None, address: None, fixes: Vec::new(), ids: 0 }
     }
 
     /// Takes in a package, or the reason why it cannot be read.
@@ -159,6 +167,10 @@ impl<'a> Database<'a> {
         if self.fixes.len() >= PATCHES_MAX {
             return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
         }
+        self.ids += cves.len();
+        if self.ids > IDS_MAX {
+            return Err(DocumentError::TooManyRecords { limit: IDS_MAX });
+        }
         let year = tokens.iter().filter_map(|token| year_in(token)).max();
         self.fixes.push(Fix { package: package.to_owned(), version, cves, year });
         Ok(())
@@ -179,7 +191,7 @@ impl<'a> Database<'a> {
             }
             return Ok(());
         };
-        for fix in &self.fixes {
+        for fix in self.fixes {
             let day = fix.day(&branch).unwrap_or(*received_on);
             contents.patch(PatchFacts { is_dated: false, ..fix.patch(*feed_id, &branch, day) })?;
         }
@@ -259,17 +271,17 @@ impl Fix {
         year.max(branch.released)
     }
 
-    fn patch(&self, feed_id: FeedId, branch: &Branch, day: NaiveDate) -> PatchFacts {
+    fn patch(self, feed_id: FeedId, branch: &Branch, day: NaiveDate) -> PatchFacts {
         let readable = identity::readable(&branch.os);
         let id = self.id();
         PatchFacts {
             name: clipped(&format!("{} {} for {readable}", self.package, self.version)),
             os_versions: vec![readable],
-            cves: self.cves.clone(),
+            cves: self.cves,
             targets: vec![FixTarget::BinaryPackage {
                 os: branch.os.clone(),
                 package: self.package.clone(),
-                fixed_version: self.version.clone(),
+                fixed_version: self.version,
                 order: VersionOrder::Apk,
                 architectures: Vec::new(),
                 module: None,

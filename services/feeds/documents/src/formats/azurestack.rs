@@ -12,7 +12,7 @@ use crate::identity::{self, Vendor};
 use crate::input::Input;
 use crate::json::{self, Fields, Shape};
 use crate::reading::Reading;
-use crate::text::{clipped, is_plain};
+use crate::text::{clipped, is_plain, web_address};
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
 use contracts::{Cadence, Classification, DevicePlatform, FixTarget, OutOfBandReason};
@@ -112,10 +112,7 @@ impl Fields for List<'_> {
 
     fn whole(&mut self, _: &str, value: &RawValue) -> Result<(), DocumentError> {
         let link: Option<String> = json::item(value).map_err(DocumentError::malformed)?;
-        if let Some(href) = link.filter(|href| is_plain(href)) {
-            self.reading.contents.links.push(Link { href, updated: None, size_bytes: None, sha256: None });
-        }
-        Ok(())
+        link.map_or(Ok(()), |href| self.reading.contents.link(Link::to(&href)))
     }
 
     fn item(&mut self, _: &str, _: Option<&str>, value: &RawValue) -> Result<(), DocumentError> {
@@ -150,12 +147,11 @@ impl Fields for List<'_> {
         }
         let state = update.properties.state.as_deref().unwrap_or_default();
         if ["Recalled", "Invalid"].iter().any(|withdrawn| state.eq_ignore_ascii_case(withdrawn)) {
-            contents.withdrawn.push(Withdrawal {
+            return contents.withdraw(Withdrawal {
                 vendor: Vendor::AzureStack,
                 vendor_patch_id: id.to_owned(),
                 reason: clipped(state),
             });
-            return Ok(());
         }
         match update.properties.facts(id, feed_id) {
             Ok(patch) => contents.patch(patch),
@@ -191,8 +187,8 @@ impl Properties {
         let name = name.into_iter().flatten().map(|name| name.trim()).find(|name| !name.is_empty());
         let name = name.unwrap_or(id);
         let kind = self.kind(name);
-        let urls = [&self.kb_link, &self.release_link].into_iter().flatten().map(|url| url.trim());
-        let url = urls.into_iter().find(|url| url.starts_with("http") && is_plain(url));
+        let urls = [&self.kb_link, &self.release_link].into_iter().flatten();
+        let url = urls.into_iter().find_map(|url| web_address(url));
         Ok(PatchFacts {
             name: clipped(name),
             os_versions: vec!["Azure Stack".to_owned()],

@@ -251,13 +251,11 @@ impl Csaf<'_> {
         }
         if let Some(cve) = &cve {
             let cvss = open.sorted_scores();
-            let kept: usize = cvss.iter().map(|score| size_of_val(score) + score.vector.len()).sum();
-            self.products.keep(size_of::<VulnerabilityFacts>() + kept)?;
-            self.reading.contents.vulnerabilities.push(VulnerabilityFacts {
+            self.reading.contents.vulnerability(VulnerabilityFacts {
                 cve: cve.clone(),
                 cvss,
                 ..VulnerabilityFacts::default()
-            });
+            })?;
         }
         if self.keeps_fixes() {
             self.products.keep(size_of::<Closed>())?;
@@ -286,7 +284,7 @@ impl Csaf<'_> {
             && let Some(vendor) = Vendor::of_advisory(id)
         {
             let reason = clipped(header.withdrawal_reason().unwrap_or("its publisher withdrew it"));
-            contents.withdrawn.push(Withdrawal { vendor, vendor_patch_id: id.to_owned(), reason });
+            contents.withdraw(Withdrawal { vendor, vendor_patch_id: id.to_owned(), reason })?;
         }
         if self.closed.is_empty() {
             return Ok(());

@@ -2,16 +2,17 @@
 //!
 //! A list of deletions (`deletions.csv`) looks the same: whoever fetched it knows which of the two it is.
 
-use super::csaf_links::Links;
 use crate::DocumentError;
+use crate::contents::Link;
 use crate::dates;
 use crate::head::{Head, Kind};
 use crate::input::Input;
+use crate::limits::RECORDS_MAX;
 use crate::reading::Reading;
-use crate::text::clipped;
+use crate::rows::Rows;
+use crate::text::{clipped, is_reference};
 use chrono::DateTime;
 use csv::{ReaderBuilder, StringRecord};
-use std::io::{self, Read};
 
 /// Whether a document begins like one.
 pub(crate) fn is(head: &Head) -> bool {
@@ -29,26 +30,20 @@ pub(crate) fn is(head: &Head) -> bool {
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["paths"]);
     reading.figures.add("rows", 0);
-    let progress = input.progress.clone();
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(LastByte { inner: input, last: 0 });
+    let mut rows = Rows::without_header(input);
     let mut row = StringRecord::new();
-    let mut links = Links::default();
     let contents = &mut reading.contents;
     // A row that cannot be read is left out, but not the last one: there the list was cut.
     let mut unreadable: Option<String> = None;
     let mut row_time = String::new();
-    loop {
-        progress.mark();
-        if !reader.read_record(&mut row)? {
-            break;
-        }
+    while rows.next(&mut row)? {
         if let Some(reason) = unreadable.take() {
             contents.quarantine(reason);
         }
         contents.records += 1;
+        if contents.records > RECORDS_MAX {
+            return Err(DocumentError::TooManyRecords { limit: RECORDS_MAX });
+        }
         let path = row.get(0).unwrap_or_default();
         if contents.records == 1 {
             reading.figures.set("first", row.iter().collect::<Vec<_>>());
@@ -58,36 +53,23 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
         row.get(1).unwrap_or_default().clone_into(&mut row_time);
         let updated = dates::instant(&row_time);
         if row.len() != 2 || updated.is_none() {
-            links.count(path)?;
             unreadable = Some(format!("row {}: no path and time: {}", contents.records, clipped(path)));
             continue;
         }
-        if let Err(reason) = links.add(contents, path, updated)? {
-            contents.quarantine(format!("row {}: {reason}", contents.records));
+        if is_reference(path.trim()) {
+            contents.link(Link { updated, ..Link::to(path) })?;
+        } else {
+            contents.quarantine(format!("row {}: {path:?} is no address of a document", contents.records));
         }
         contents.document_date = contents.document_date.max(updated);
     }
     // What is left of a time that was cut is often a time as well; a whole one ends with its zone.
     let is_whole = DateTime::parse_from_rfc3339(row_time.trim()).is_ok();
-    if unreadable.is_none() && reader.get_ref().last != b'\n' && !is_whole {
+    if unreadable.is_none() && !rows.ends_with_a_line() && !is_whole {
         unreadable = Some(format!("the last row ends at {}", clipped(&row_time)));
     }
     match unreadable {
         Some(reason) => Err(DocumentError::truncated(reason)),
         None => Ok(()),
-    }
-}
-
-/// Remembers the last byte that was read.
-struct LastByte<R> {
-    inner: R,
-    last: u8,
-}
-
-impl<R: Read> Read for LastByte<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buf)?;
-        self.last = buf.get(..read).and_then(<[u8]>::last).copied().unwrap_or(self.last);
-        Ok(read)
     }
 }

@@ -1,7 +1,7 @@
 //! What a CSAF provider says of itself (`provider-metadata.json`), and where its documents are listed.
 
-use super::csaf_links::Links;
 use crate::DocumentError;
+use crate::contents::Link;
 use crate::dates;
 use crate::head::{Head, Kind};
 use crate::input::Input;
@@ -64,16 +64,13 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     contents.document_id = Some(clipped(provider.canonical_url.trim()));
     contents.document_date = provider.last_updated.as_deref().and_then(dates::instant);
     contents.records = provider.distributions.len();
-    let mut links = Links::default();
     for distribution in &provider.distributions {
         let feeds = distribution.rolie.as_ref().map(|rolie| rolie.feeds.as_slice()).unwrap_or_default();
         // The standard says what a folder of documents must have.
         let folder = distribution.directory_url.as_deref().map(str::trim);
         let changes = folder.map(|folder| format!("{}/changes.csv", folder.trim_end_matches('/')));
         for href in feeds.iter().map(|feed| feed.url.as_str()).chain(changes.as_deref()) {
-            if let Err(reason) = links.add(contents, href, None)? {
-                contents.quarantine(reason);
-            }
+            contents.link(Link::to(href))?;
         }
     }
     Ok(())

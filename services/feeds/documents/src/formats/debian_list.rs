@@ -16,18 +16,19 @@ use crate::head::{Head, Kind};
 use crate::identity::{self, Vendor};
 use crate::input::Input;
 use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX, RECORDS_MAX};
+use crate::packages::is_later;
 use crate::reading::Reading;
 use crate::text::{clipped, is_cve, is_plain};
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
-use contracts::{DevicePlatform, FixTarget, OsRelease, Severity};
+use contracts::{DevicePlatform, FixTarget, OsRelease, Severity, VersionOrder};
 use debversion::Version;
 use feeds_domain::severity;
 use kernel::FeedId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Debian's whole history is below 2 MiB.
-const LIST_BYTES_MAX: u64 = 16 << 20;
+const LIST_BYTES_MAX: u64 = 8 << 20;
 
 /// Whether a document begins like an advisory list.
 pub(crate) fn is(head: &Head) -> bool {
@@ -73,20 +74,16 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     }
     contents.records = advisories.len();
     contents.document_date = advisories.iter().map(|advisory| advisory.date).max().map(midnight);
-    let mut patches: Vec<PatchFacts> = Vec::new();
     for advisory in &advisories {
         for (codename, release) in &advisory.fixes {
             let Some(os) = identity::debian(codename) else {
                 contents.quarantine(format!("{}: release {codename:?} is not known", advisory.id));
                 continue;
             };
-            patches.push(facts(advisory, codename, &os, release, reading.feed_id));
+            contents.patch(facts(advisory, codename, &os, release, reading.feed_id))?;
         }
     }
-    link_supersedence(&mut patches);
-    for patch in patches {
-        contents.patch(patch)?;
-    }
+    link_supersedence(&mut contents.patches);
     Ok(())
 }
 
@@ -188,7 +185,7 @@ fn detail<'a>(advisory: &mut Advisory<'a>, line: &'a str, number: usize, content
     let is_urgency = |word: &&str| severity::from_word(word) != Severity::Unknown;
     release.urgencies.extend(remarks.split(';').map(str::trim).filter(is_urgency));
     let best = release.sources.entry(source).or_insert(version);
-    if !is_at_least(best, version) {
+    if is_later(VersionOrder::Dpkg, version, best) {
         *best = version;
     }
 }
@@ -243,9 +240,10 @@ fn link_supersedence(patches: &mut [PatchFacts]) {
     for at in order {
         let keys: Vec<String> = packages(&patches[at]).map(|(key, _)| key).collect();
         let before: BTreeSet<usize> = keys.iter().filter_map(|key| latest.get(key).copied()).collect();
+        let newer: HashMap<String, &str> = packages(&patches[at]).collect();
         let mut replaced: Vec<String> = before
             .into_iter()
-            .filter(|&old| reaches(&patches[at], &patches[old]))
+            .filter(|&old| reaches(&newer, &patches[old]))
             .map(|old| patches[old].vendor_patch_id.clone())
             .collect();
         replaced.sort();
@@ -257,10 +255,8 @@ fn link_supersedence(patches: &mut [PatchFacts]) {
     }
 }
 
-fn reaches(newer: &PatchFacts, older: &PatchFacts) -> bool {
-    packages(older).all(|(key, wanted)| {
-        packages(newer).any(|(other, version)| other == key && is_at_least(version, wanted))
-    })
+fn reaches(newer: &HashMap<String, &str>, older: &PatchFacts) -> bool {
+    packages(older).all(|(key, wanted)| newer.get(&key).is_some_and(|version| is_at_least(version, wanted)))
 }
 
 /// Release and source package, with the first good version.

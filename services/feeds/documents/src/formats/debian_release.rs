@@ -12,7 +12,7 @@ use crate::head::{Head, Kind};
 use crate::input::Input;
 use crate::openpgp::clearsigned::{self, Signed};
 use crate::reading::Reading;
-use crate::text::is_plain;
+use crate::text::is_reference;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,8 +45,7 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     contents.valid_until = date(&release, "Valid-Until", contents);
     let files = files(&release, contents)?;
     contents.records = files.len();
-    contents.links = packages_indexes(files);
-    Ok(())
+    packages_indexes(files).into_iter().try_for_each(|file| contents.link(file))
 }
 
 fn count(figures: &mut Figures, release: &Paragraph, is_signed: bool) {
@@ -103,9 +102,7 @@ fn file(line: &str) -> Option<Link> {
     let (hash, size, path) = (words.next()?, words.next()?, words.next()?);
     let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     // The path is put behind the repository's address: it must not lead out of it.
-    let stays_inside = is_plain(path)
-        && !path.contains([':', '\\', '?', '#', '%'])
-        && path.split('/').all(|part| !part.is_empty() && part != "..");
+    let stays_inside = is_reference(path) && !path.contains([':', '?', '#', '%']) && !path.contains("//");
     let size_bytes = size.bytes().all(|byte| byte.is_ascii_digit()).then(|| size.parse().ok())??;
     (is_hash && stays_inside && words.next().is_none()).then(|| Link {
         href: path.to_owned(),

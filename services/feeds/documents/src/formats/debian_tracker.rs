@@ -7,7 +7,7 @@ use crate::contents::{Contents, Rating};
 use crate::figures::Figures;
 use crate::head::{Head, Kind};
 use crate::input::Input;
-use crate::json::Nested;
+use crate::json::nested::{self, Part};
 use crate::reading::Reading;
 use crate::text::{is_cve, is_plain};
 use crate::{DocumentError, identity, json};
@@ -16,59 +16,98 @@ use feeds_domain::severity;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// Ratings of one document: some 40,000 CVEs in some five releases have an urgency.
-const RATINGS_MAX: usize = 500_000;
+/// Bytes of what is said of one CVE in one package: the longest descriptions have some kilobytes.
+const RECORD_BYTES_MAX: u64 = 2 << 20;
 
 /// Whether a document begins like the tracker.
 pub(crate) fn is(head: &Head) -> bool {
-    head.kind == Kind::JsonObject && head.has(3, "releases")
+    let is_id = |key: &str| key.starts_with("CVE-") || key.starts_with("TEMP-");
+    head.kind == Kind::JsonObject && head.has(3, "releases") && head.keys(2).any(is_id)
 }
 
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
+    reading.figures.lists(&["ids", "cves", "fixed_packages"]);
+    reading.figures.tallies(&["status", "urgency"]);
+    input.progress.limit_records(RECORD_BYTES_MAX);
     let Reading { contents, figures, .. } = reading;
-    figures.lists(&["ids", "cves", "fixed_packages"]);
-    figures.tallies(&["status", "urgency"]);
-    let mut source = String::new();
-    json::nested(input, |part| {
+    let mut tracker = Tracker { contents, figures, source: String::new() };
+    nested::read(input, |part| {
         match part {
-            Nested::Outer(name) => {
-                contents.records += 1;
-                name.clone_into(&mut source);
-                if !is_plain(&source) {
-                    contents.quarantine(format!("{source:?} is not a source package"));
-                }
-            }
-            Nested::Inner(id, record) => vulnerability(contents, figures, &source, id, record),
-            Nested::NoObject => {
-                contents.quarantine(format!("{source}: its vulnerabilities are not an object"));
+            Part::Outer(source) => tracker.begin(source),
+            Part::Inner(id, record) => tracker.vulnerability(id, record)?,
+            Part::NoObject => {
+                let reason = format!("{}: its vulnerabilities are not an object", tracker.source);
+                tracker.contents.quarantine(reason);
             }
         }
         Ok(())
     })?;
-    reading.figures.set("source_packages", contents.records);
-    contents.ratings.sort();
-    contents.ratings.dedup();
+    reading.figures.set("source_packages", reading.contents.records);
+    reading.contents.ratings.sort();
+    reading.contents.ratings.dedup();
     Ok(())
 }
 
-fn vulnerability(contents: &mut Contents, figures: &mut Figures, source: &str, id: &str, record: &RawValue) {
-    let record: Map<String, Value> = match json::item(record) {
-        Ok(record) => record,
-        Err(reason) => return contents.quarantine(format!("{source}/{id}: {reason}")),
-    };
-    let nothing = Value::Object(Map::new());
-    let Value::Object(releases) = record.get("releases").unwrap_or(&nothing) else {
-        return contents.quarantine(format!("{source}/{id}: its releases are not an object"));
-    };
-    if figures.on() {
-        count(figures, source, id, releases);
+/// The tracker while it is read.
+struct Tracker<'a> {
+    contents: &'a mut Contents,
+    figures: &'a mut Figures,
+    /// The source package that began last.
+    source: String,
+}
+
+impl Tracker<'_> {
+    fn begin(&mut self, source: &str) {
+        self.contents.records += 1;
+        source.clone_into(&mut self.source);
+        if !is_plain(source) {
+            self.contents.quarantine(format!("{source:?} is not a source package"));
+        }
     }
-    // `TEMP-0290435-0B57B5` and the like have no number outside Debian.
-    if !is_cve(id) || !is_plain(source) {
-        return;
+
+    fn vulnerability(&mut self, id: &str, record: &RawValue) -> Result<(), DocumentError> {
+        let source = &self.source;
+        let record: Map<String, Value> = match json::item(record) {
+            Ok(record) => record,
+            Err(reason) => {
+                self.contents.quarantine(format!("{source}/{id}: {reason}"));
+                return Ok(());
+            }
+        };
+        let nothing = Value::Object(Map::new());
+        let Value::Object(releases) = record.get("releases").unwrap_or(&nothing) else {
+            self.contents.quarantine(format!("{source}/{id}: its releases are not an object"));
+            return Ok(());
+        };
+        if self.figures.on() {
+            count(self.figures, source, id, releases);
+        }
+        // `TEMP-0290435-0B57B5` and the like have no number outside Debian.
+        if !is_cve(id) || !is_plain(source) {
+            return Ok(());
+        }
+        for (codename, release) in releases {
+            self.rate(id, codename, release)?;
+        }
+        Ok(())
     }
-    for (codename, release) in releases {
-        rate(contents, source, id, codename, release);
+
+    fn rate(&mut self, cve: &str, codename: &str, release: &Value) -> Result<(), DocumentError> {
+        // `sid` has no version: no device runs a fix "for sid" of this list.
+        let Some(os) = identity::debian(codename) else { return Ok(()) };
+        let Some(urgency) = release.get("urgency").and_then(Value::as_str) else { return Ok(()) };
+        let severity = severity::from_word(urgency);
+        if severity == Severity::Unknown {
+            return Ok(());
+        }
+        let rating = Rating {
+            source: self.source.clone(),
+            cve: cve.to_owned(),
+            os_version: os.version,
+            vendor_severity: severity::word(urgency).to_owned(),
+            severity,
+        };
+        self.contents.rate(rating)
     }
 }
 
@@ -85,25 +124,4 @@ fn count(figures: &mut Figures, source: &str, id: &str, releases: &Map<String, V
             figures.list("fixed_packages", format!("{codename}/{source}={version}/{id}"));
         }
     }
-}
-
-fn rate(contents: &mut Contents, source: &str, cve: &str, codename: &str, release: &Value) {
-    // `sid` has no version: no device runs a fix "for sid" of this list.
-    let Some(os) = identity::debian(codename) else { return };
-    let Some(urgency) = release.get("urgency").and_then(Value::as_str) else { return };
-    let severity = severity::from_word(urgency);
-    if severity == Severity::Unknown {
-        return;
-    }
-    if contents.ratings.len() >= RATINGS_MAX {
-        contents.quarantine(format!("{source}/{cve}: more than {RATINGS_MAX} ratings"));
-        return;
-    }
-    contents.ratings.push(Rating {
-        source: source.to_owned(),
-        cve: cve.to_owned(),
-        os_version: os.version,
-        vendor_severity: severity::word(urgency).to_owned(),
-        severity,
-    });
 }

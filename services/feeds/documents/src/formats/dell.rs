@@ -8,7 +8,7 @@ use crate::identity::{self, Vendor};
 use crate::input::Input;
 use crate::limits::PATCH_TARGETS_MAX;
 use crate::reading::Reading;
-use crate::text::{clipped, is_plain};
+use crate::text::{clipped, is_plain, web_address};
 use crate::xml::{Node, Tree, Xml};
 use contracts::feeds::PatchFacts;
 use contracts::{Classification, DevicePlatform, FixTarget};
@@ -106,13 +106,13 @@ fn facts(pack: &Tree, feed_id: FeedId) -> Result<PatchFacts, String> {
         }
     }
     let name = display(pack.child("Name"));
-    let url = pack.child("ImportantInfo").and_then(|info| info.attribute("URL")).map(str::trim);
+    let url = pack.child("ImportantInfo").and_then(|info| info.attribute("URL")).and_then(web_address);
     Ok(PatchFacts {
         name: clipped(&format!("{} {version}", if name.is_empty() { id } else { name })),
         os_versions: systems.into_iter().collect(),
         classification: Classification::Driver,
         targets,
-        url: url.filter(|url| url.starts_with("http") && is_plain(url)).map(str::to_owned),
+        url: url.map(str::to_owned),
         version: Some(version.to_owned()),
         size_bytes: pack.attribute("size").and_then(|size| size.trim().parse().ok()),
         ..identity::blank(

@@ -16,7 +16,7 @@ use crate::identity::{self, Vendor};
 use crate::input::Input;
 use crate::limits::PATCH_TARGETS_MAX;
 use crate::reading::Reading;
-use crate::text::{clipped, is_plain};
+use crate::text::{clipped, is_plain, web_address};
 use crate::xml::{Node, Tree, Xml};
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
@@ -124,7 +124,7 @@ impl<'a> Offer<'a> {
         }
         let file = url.rsplit('/').next().unwrap_or_default();
         let file = file.rsplit_once('.').map_or(file, |(name, _)| name);
-        if !is_plain(url) || !url.starts_with("http") || !is_plain(file) {
+        if web_address(url).is_none() || !is_plain(file) {
             return Err(format!("{url:?} is no address of a file"));
         }
         let date = entry.attribute("date").unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::contents::{Contents, Link, Withdrawal};
 use crate::identity::Vendor;
 use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX};
 use crate::reading::Reading;
-use crate::text::{clipped, is_cve, is_plain};
+use crate::text::{clipped, is_cve, is_plain, is_reference};
 use crate::{DocumentError, json};
 use chrono::NaiveDate;
 use contracts::Classification;
@@ -218,11 +218,11 @@ impl Updates {
         }
         for (kb, update) in by_kb {
             if !update.current {
-                contents.withdrawn.push(Withdrawal {
+                contents.withdraw(Withdrawal {
                     vendor: Vendor::Microsoft,
                     vendor_patch_id: kb,
                     reason: "it is expired".to_owned(),
-                });
+                })?;
                 continue;
             }
             let mut products: BTreeMap<&str, &str> = BTreeMap::new();
@@ -265,13 +265,14 @@ pub(super) fn is_out_of_band(release: &str) -> bool {
 }
 
 /// Where the next page of a list is.
-pub(super) fn link_next_page(value: &RawValue, contents: &mut Contents) {
+pub(super) fn link_next_page(value: &RawValue, contents: &mut Contents) -> Result<(), DocumentError> {
     match json::item::<Option<String>>(value) {
-        Ok(Some(href)) if is_plain(&href) => {
-            contents.links.push(Link { href, updated: None, size_bytes: None, sha256: None });
+        Ok(Some(href)) if is_reference(href.trim()) => contents.link(Link::to(&href)),
+        Ok(None) => Ok(()),
+        Ok(Some(_)) | Err(_) => {
+            contents.quarantine("the next page has no address that could be one");
+            Ok(())
         }
-        Ok(None) => {}
-        Ok(Some(_)) | Err(_) => contents.quarantine("the next page has no address that could be one"),
     }
 }
 

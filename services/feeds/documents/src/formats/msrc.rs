@@ -14,7 +14,7 @@ use crate::head::Head;
 use crate::input::{Input, Progress};
 use crate::reading::Reading;
 use crate::text::{is_cve, is_plain};
-use crate::{DocumentError, Format};
+use crate::{DocumentError, Format, cvss};
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::feeds::Cvss;
 use std::collections::{BTreeMap, HashMap};
@@ -143,14 +143,14 @@ impl Month<'_> {
                 ..Statement::default()
             })?;
         }
-        let cvss = cvss(&advisory.scores);
+        let cvss = highest_scores(&advisory.scores);
         if is_cve(id) && !cvss.is_empty() {
-            self.reading.contents.vulnerabilities.push(VulnerabilityFacts {
+            self.reading.contents.vulnerability(VulnerabilityFacts {
                 cve: id.to_owned(),
                 source: "microsoft".to_owned(),
                 cvss,
                 ..VulnerabilityFacts::default()
-            });
+            })?;
         }
         Ok(())
     }
@@ -197,13 +197,11 @@ fn day(text: &str) -> Option<NaiveDate> {
 }
 
 /// The highest score of each version: a vulnerability may have one for each product.
-fn cvss(scores: &[(String, String)]) -> Vec<Cvss> {
-    let mut highest: BTreeMap<&str, Cvss> = BTreeMap::new();
+fn highest_scores(scores: &[(String, String)]) -> Vec<Cvss> {
+    let mut highest: BTreeMap<String, Cvss> = BTreeMap::new();
     for (vector, score) in scores {
-        let vector = vector.trim();
-        let (Some(version), Some(base_score)) = (cvss_version(vector), tenths(score)) else { continue };
-        let found = Cvss { version: version.to_owned(), vector: vector.to_owned(), base_score };
-        let known = highest.entry(version).or_insert_with(|| found.clone());
+        let Ok(found) = cvss::written(vector, score) else { continue };
+        let known = highest.entry(found.version.clone()).or_insert_with(|| found.clone());
         // Of equal scores the first vector in the alphabet, so that the order of products does not matter.
         if (found.base_score, &known.vector) > (known.base_score, &found.vector) {
             *known = found;
@@ -212,27 +210,9 @@ fn cvss(scores: &[(String, String)]) -> Vec<Cvss> {
     highest.into_values().rev().collect()
 }
 
-fn cvss_version(vector: &str) -> Option<&str> {
-    if !is_plain(vector) {
-        return None;
-    }
-    match vector.strip_prefix("CVSS:") {
-        Some(rest) => rest.split('/').next().filter(|version| ["3.0", "3.1", "4.0"].contains(version)),
-        None => vector.contains("/Au:").then_some("2.0"),
-    }
-}
-
-/// `8.5` as 85.
-fn tenths(score: &str) -> Option<u8> {
-    let (whole, part) = score.trim().split_once('.').unwrap_or((score.trim(), "0"));
-    let tenth = part.get(..1)?.parse::<u8>().ok()?;
-    let tenths = whole.parse::<u8>().ok()?.checked_mul(10)?.checked_add(tenth)?;
-    (tenths <= 100).then_some(tenths)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{cvss, day, tenths};
+    use super::{day, highest_scores};
 
     #[test]
     fn dates_come_with_and_without_zone() {
@@ -243,19 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn scores_are_tenths() {
-        assert_eq!((tenths("8.5"), tenths("10"), tenths(" 0.0 ")), (Some(85), Some(100), Some(0)));
-        for text in ["", "11", "10.1", "-1", "8,5", "NaN", "8.é"] {
-            assert_eq!(tenths(text), None, "{text:?}");
-        }
-    }
-
-    #[test]
     fn the_highest_score_of_each_version_counts() {
         let scores =
             [("CVSS:3.1/AV:N", "7.5"), ("CVSS:3.1/AV:L", "8.1"), ("CVSS:3.0/AV:N", "9.0"), ("", "9.9")];
         let scores = scores.map(|(vector, score)| (vector.to_owned(), score.to_owned()));
-        let found: Vec<(String, u8)> = cvss(&scores).into_iter().map(|c| (c.vector, c.base_score)).collect();
+        let found: Vec<(String, u8)> =
+            highest_scores(&scores).into_iter().map(|c| (c.vector, c.base_score)).collect();
         assert_eq!(found, [("CVSS:3.1/AV:L".to_owned(), 81), ("CVSS:3.0/AV:N".to_owned(), 90)]);
     }
 }

@@ -66,11 +66,10 @@ impl Fields for Page<'_> {
     fn whole(&mut self, field: &str, value: &RawValue) -> Result<(), DocumentError> {
         if field == "@odata.count" {
             self.reading.figures.set("odata_count", json::item::<Option<u64>>(value).unwrap_or_default());
-        } else {
-            self.reading.figures.set("has_next", true);
-            microsoft::link_next_page(value, &mut self.reading.contents);
+            return Ok(());
         }
-        Ok(())
+        self.reading.figures.set("has_next", true);
+        microsoft::link_next_page(value, &mut self.reading.contents)
     }
 
     fn item(&mut self, _: &str, key: Option<&str>, value: &RawValue) -> Result<(), DocumentError> {

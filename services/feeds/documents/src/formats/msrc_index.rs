@@ -7,7 +7,7 @@ use crate::head::{Head, Kind};
 use crate::input::Input;
 use crate::json::{self, Fields, Shape};
 use crate::reading::Reading;
-use crate::text::is_plain;
+use crate::text::is_reference;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -55,8 +55,7 @@ impl Fields for Index<'_> {
     }
 
     fn whole(&mut self, _: &str, value: &RawValue) -> Result<(), DocumentError> {
-        super::microsoft::link_next_page(value, &mut self.reading.contents);
-        Ok(())
+        super::microsoft::link_next_page(value, &mut self.reading.contents)
     }
 
     fn item(&mut self, _: &str, key: Option<&str>, value: &RawValue) -> Result<(), DocumentError> {
@@ -80,8 +79,8 @@ impl Fields for Index<'_> {
         }
         let updated = month.current_release_date.as_deref().and_then(dates::instant);
         contents.document_date = contents.document_date.max(updated);
-        match month.cvrf_url.filter(|href| is_plain(href)) {
-            Some(href) => contents.links.push(Link { href, updated, size_bytes: None, sha256: None }),
+        match month.cvrf_url.as_deref().map(str::trim).filter(|href| is_reference(href)) {
+            Some(href) => contents.link(Link { updated, ..Link::to(href) })?,
             None => contents.quarantine(format!("month {:?} has no address", month.id.unwrap_or_default())),
         }
         Ok(())

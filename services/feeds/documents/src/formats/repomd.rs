@@ -39,7 +39,7 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
                             if href.is_null() {
                                 href = location.map_or(Value::Null, Value::from);
                             }
-                            advisories(&tree, location, reading);
+                            advisories(&tree, location, reading)?;
                         }
                     }
                     _ => {}
@@ -64,11 +64,11 @@ fn revision(text: &str, reading: &mut Reading) {
 }
 
 /// A file of advisories.
-fn advisories(data: &Tree, href: Option<&str>, reading: &mut Reading) {
+fn advisories(data: &Tree, href: Option<&str>, reading: &mut Reading) -> Result<(), DocumentError> {
     let contents = &mut reading.contents;
     let Some(href) = href.map(str::trim).filter(|href| is_plain(href)) else {
         contents.quarantine("updateinfo: it has no location");
-        return;
+        return Ok(());
     };
     // Paths are relative to the repository, unless it says where else its files are.
     let base = data.child("location").and_then(|it| it.attribute("base")).unwrap_or_default().trim();
@@ -80,14 +80,14 @@ fn advisories(data: &Tree, href: Option<&str>, reading: &mut Reading) {
     let sha256 = checksum.map(|sum| sum.text.trim().to_ascii_lowercase()).filter(|sum| is_sha256(sum));
     if checksum.is_some() && sha256.is_none() {
         contents.quarantine(format!("{href}: its checksum is not a SHA-256"));
-        return;
+        return Ok(());
     }
     let seconds = data.text_of("timestamp").split('.').next().unwrap_or_default();
     let updated = seconds.parse().ok().and_then(epoch);
     if contents.document_date.is_none() {
         contents.document_date = updated;
     }
-    contents.links.push(Link { href, updated, size_bytes: data.text_of("size").parse().ok(), sha256 });
+    contents.link(Link { href, updated, size_bytes: data.text_of("size").parse().ok(), sha256 })
 }
 
 fn is_sha256(text: &str) -> bool {

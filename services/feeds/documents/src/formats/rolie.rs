@@ -1,14 +1,14 @@
 //! A ROLIE feed of CSAF documents: where each is, and when it was last changed.
 
-use super::csaf_links::Links;
 use crate::DocumentError;
+use crate::contents::Link;
 use crate::dates;
 use crate::head::{Head, Kind};
 use crate::input::Input;
 use crate::json::{self, paths, paths::Take};
 use crate::limits::RECORDS_MAX;
 use crate::reading::Reading;
-use crate::text::clipped;
+use crate::text::{clipped, is_reference};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -52,7 +52,6 @@ struct EntryLink {
 
 struct Feed<'a> {
     reading: &'a mut Reading,
-    links: Links,
     has_begun: bool,
     has_entries: bool,
     /// As the feed itself says.
@@ -69,7 +68,6 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     reading.figures.add("entries", 0);
     let mut feed = Feed {
         reading,
-        links: Links::default(),
         has_begun: false,
         has_entries: false,
         updated: None,
@@ -152,12 +150,12 @@ impl Feed<'_> {
         let own = entry.link.iter().find(|link| link.rel.as_deref() == Some("self"));
         let source = entry.content.as_ref().and_then(|content| content.src.as_deref());
         let shown = clipped(&entry.id);
-        let reason = match source.or(own.map(|link| link.href.as_str())) {
-            Some(href) => self.links.add(contents, href, updated)?.err(),
-            None => Some("it says not where the document is".to_owned()),
-        };
-        if let Some(reason) = reason {
-            contents.quarantine(format!("entry {shown:?}: {reason}"));
+        match source.or(own.map(|link| link.href.as_str())) {
+            Some(href) if is_reference(href.trim()) => contents.link(Link { updated, ..Link::to(href) })?,
+            Some(href) => {
+                contents.quarantine(format!("entry {shown:?}: {href:?} is no address of a document"));
+            }
+            None => contents.quarantine(format!("entry {shown:?}: it says not where the document is")),
         }
         self.count(entry)
     }

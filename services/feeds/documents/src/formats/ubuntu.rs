@@ -1,14 +1,17 @@
 //! What Ubuntu's notices say, in whatever format: one patch for each release that a notice is for.
 
+use crate::DocumentError;
 use crate::identity::{self, Vendor};
 use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX};
+use crate::packages::Packages;
+use crate::reading::Reading;
 use crate::text::{clipped, is_cve, is_plain};
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
 use contracts::{DevicePlatform, FixTarget, OsRelease, RebootBehaviour, VersionOrder};
 use debversion::Version;
 use kernel::FeedId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A notice, apart from what it fixes where.
 pub(crate) struct Notice<'a> {
@@ -24,17 +27,33 @@ pub(crate) struct Notice<'a> {
 /// What a notice fixes in one release.
 #[derive(Default)]
 pub(crate) struct Fixes<'a> {
-    /// Source package to first good version.
-    pub(crate) sources: BTreeMap<&'a str, &'a str>,
-    /// Binary package to first good version, for notices that name no source packages.
-    pub(crate) binaries: BTreeMap<&'a str, &'a str>,
+    /// Source packages and their first good versions; without one, where it is not told.
+    pub(crate) sources: Vec<(&'a str, &'a str)>,
+    /// The same of binary packages, for notices that name no source packages.
+    pub(crate) binaries: Vec<(&'a str, &'a str)>,
     /// Only devices with a subscription are offered the fix.
     pub(crate) needs_subscription: bool,
 }
 
 impl Notice<'_> {
-    /// The patch for a release, or why there is none.
-    pub(crate) fn patch(
+    /// Adds the patch for a release, or the reason why there is none.
+    pub(crate) fn add(
+        &self,
+        codename: &str,
+        os: &OsRelease,
+        fixes: &Fixes<'_>,
+        reading: &mut Reading,
+    ) -> Result<(), DocumentError> {
+        match self.patch(reading.feed_id, codename, os, fixes) {
+            Ok(patch) => reading.contents.patch(patch),
+            Err(reason) => {
+                reading.contents.quarantine(format!("{} for {codename}: {reason}", self.id));
+                Ok(())
+            }
+        }
+    }
+
+    fn patch(
         &self,
         feed_id: FeedId,
         codename: &str,
@@ -71,38 +90,31 @@ impl Fixes<'_> {
     /// Source packages, and binary ones only where there is none: a source package says the same of all that is built
     /// from it.
     fn targets(&self, os: &OsRelease) -> Result<Vec<FixTarget>, String> {
-        let is_version = |version: &str| is_plain(version) && version.parse::<Version>().is_ok();
-        let mut targets = Vec::new();
         // The oldest notices name packages without versions: nobody can tell whether those are installed.
-        let told = |(_, version): &(&&str, &&str)| !version.is_empty();
-        for (&source, &version) in self.sources.iter().filter(told) {
-            if !is_plain(source) || !is_version(version) {
-                return Err(format!("{source:?} {version:?} is not a package and its version"));
+        let told = |(_, version): &&(&str, &str)| !version.is_empty();
+        let mut packages = Packages::new(VersionOrder::Dpkg);
+        for (source, version) in self.sources.iter().filter(told) {
+            check(source, version)?;
+            packages.add_source(source, version);
+        }
+        if packages.len() == 0 {
+            for (package, version) in self.binaries.iter().filter(told) {
+                check(package, version)?;
+                packages.add(package, None, "", version);
             }
-            targets.push(FixTarget::SourcePackage {
-                os: os.clone(),
-                source: source.to_owned(),
-                fixed_version: version.to_owned(),
-            });
         }
-        if !targets.is_empty() {
-            return Ok(targets);
+        if packages.len() == 0 {
+            return Err("no package with a version".to_owned());
         }
-        for (&package, &version) in self.binaries.iter().filter(told) {
-            if !is_plain(package) || !is_version(version) {
-                return Err(format!("{package:?} {version:?} is not a package and its version"));
-            }
-            targets.push(FixTarget::BinaryPackage {
-                os: os.clone(),
-                package: package.to_owned(),
-                fixed_version: version.to_owned(),
-                order: VersionOrder::Dpkg,
-                architectures: Vec::new(),
-                module: None,
-            });
-        }
-        if targets.is_empty() { Err("no package with a version".to_owned()) } else { Ok(targets) }
+        Ok(packages.into_targets(os))
     }
+}
+
+fn check(package: &str, version: &str) -> Result<(), String> {
+    if is_plain(package) && is_plain(version) && version.parse::<Version>().is_ok() {
+        return Ok(());
+    }
+    Err(format!("{package:?} {version:?} is not a package and its version"))
 }
 
 /// CVE ids among a notice's references, sorted; the others are bug numbers.

@@ -24,6 +24,8 @@ pub(crate) fn is(head: &Head) -> bool {
         && (head.has(3, "release_packages") || head.has(3, "cves_ids") || head.has(1, "total_results"))
 }
 
+/// Bytes of one notice: those of kernels have some hundred kilobytes.
+const RECORD_BYTES_MAX: u64 = 4 << 20;
 /// Source and binary packages of one release: a kernel's notice names some thousands.
 const PACKAGES_MAX: usize = 4 * PATCH_TARGETS_MAX;
 /// Releases that one notice is for: Ubuntu has had some fifty.
@@ -73,6 +75,7 @@ struct Release {
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["advisories", "cves", "packages"]);
     reading.figures.tallies(&["types"]);
+    input.progress.limit_records(RECORD_BYTES_MAX);
     json::fields(input, &mut Page { reading })
 }
 
@@ -148,11 +151,8 @@ fn take(reading: &mut Reading, entry: &Entry) -> Result<(), DocumentError> {
         cves: ubuntu::cves(entry.cves_ids.iter().map(String::as_str)),
     };
     for (codename, Packages(packages)) in &entry.release_packages {
-        let Some(os) = release(entry, codename, contents) else { continue };
-        match notice.patch(reading.feed_id, codename, &os, &fixes(packages)) {
-            Ok(patch) => contents.patch(patch)?,
-            Err(reason) => contents.quarantine(format!("{id} for {codename}: {reason}")),
-        }
+        let Some(os) = release(entry, codename, &mut reading.contents) else { continue };
+        notice.add(codename, &os, &fixes(packages), reading)?;
     }
     Ok(())
 }
@@ -198,9 +198,9 @@ fn fixes(packages: &[Package]) -> Fixes<'_> {
         let version = package.version.as_deref().unwrap_or_default();
         fixes.needs_subscription |= package.pocket.as_deref().is_some_and(ubuntu::is_for_subscribers);
         if package.is_source && !version.is_empty() {
-            fixes.sources.insert(&package.name, version);
+            fixes.sources.push((&package.name, version));
         } else if !package.is_source {
-            fixes.binaries.insert(&package.name, version);
+            fixes.binaries.push((&package.name, version));
         }
     }
     fixes

@@ -28,6 +28,10 @@ fn is_key(key: &str) -> bool {
     key.split_once('-').is_some_and(|(first, second)| is_number(first) && is_number(second))
 }
 
+/// Bytes of one notice: those of kernels, with the addresses of all files, have some hundred kilobytes. What is read of
+/// one takes some twenty times as much memory.
+const RECORD_BYTES_MAX: u64 = 4 << 20;
+
 /// A notice as it is written.
 #[derive(Deserialize)]
 struct Entry {
@@ -58,6 +62,7 @@ struct Package {
 
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["advisories", "cves", "other_refs", "fixed_packages", "releases"]);
+    input.progress.limit_records(RECORD_BYTES_MAX);
     json::items(input, |key, raw| {
         let key = key.ok_or_else(|| DocumentError::malformed("it is an array"))?;
         if reading.contents.records >= RECORDS_MAX {
@@ -115,19 +120,16 @@ fn take(reading: &mut Reading, key: &str, id: &str, entry: &Entry) -> Result<(),
     };
     for (codename, release) in &entry.releases {
         let Some(os) = identity::ubuntu(codename) else {
-            contents.quarantine(format!("{id}: release {codename:?} is not known"));
+            reading.contents.quarantine(format!("{id}: release {codename:?} is not known"));
             continue;
         };
-        match notice.patch(reading.feed_id, codename, &os, &fixes(release)) {
-            Ok(patch) => contents.patch(patch)?,
-            Err(reason) => contents.quarantine(format!("{id} for {codename}: {reason}")),
-        }
+        notice.add(codename, &os, &fixes(release), reading)?;
     }
     Ok(())
 }
 
 fn fixes(release: &Release) -> Fixes<'_> {
-    fn versions(packages: &BTreeMap<String, Package>) -> BTreeMap<&str, &str> {
+    fn versions(packages: &BTreeMap<String, Package>) -> Vec<(&str, &str)> {
         packages.iter().map(|(name, package)| (name.as_str(), package.version.as_str())).collect()
     }
     let pockets = release.binaries.values().filter_map(|package| package.pocket.as_deref());

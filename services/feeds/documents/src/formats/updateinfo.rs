@@ -78,13 +78,11 @@ fn take(update: &Tree, reading: &mut Reading, known: &mut Known) -> Result<(), D
     contents.document_date = contents.document_date.max(newest);
     let status = update.attribute("status").unwrap_or_default().trim().to_ascii_lowercase();
     if WITHDRAWN.contains(&status.as_str()) {
-        contents.hold(size_of::<Withdrawal>() + 2 * (advisory.id.len() + status.len()))?;
-        contents.withdrawn.push(Withdrawal {
+        return contents.withdraw(Withdrawal {
             vendor: advisory.vendor,
             vendor_patch_id: advisory.id,
             reason: format!("its publisher marks it as {status}"),
         });
-        return Ok(());
     }
     match advisory.patches(reading.feed_id) {
         Ok(patches) => {

@@ -6,9 +6,10 @@ use crate::figures::Figures;
 use crate::input::Input;
 use crate::limits::RECORDS_MAX;
 use crate::reading::Reading;
+use crate::rows::Rows;
 use crate::text::{cves_in, is_plain};
 use chrono::NaiveDate;
-use csv::{ReaderBuilder, StringRecord};
+use csv::StringRecord;
 
 /// Whether a zip file's entry is the table of vulnerabilities: `CVEs_20221211.csv`.
 pub(crate) fn is_table(name: &str) -> bool {
@@ -23,17 +24,11 @@ pub(crate) fn read(name: &str, input: Input<'_>, reading: &mut Reading) -> Resul
     reading.figures.lists(&["kbs", "cves", "supersedence_links", "products"]);
     reading.figures.tallies(&["severity_rows"]);
     reading.figures.add("rows", 0);
-    let progress = input.progress.clone();
-    let mut csv = ReaderBuilder::new().flexible(true).from_reader(input);
-    progress.mark();
-    let columns = Columns::of(csv.headers()?)?;
+    let mut rows = Rows::new(input)?;
+    let columns = Columns::of(&rows)?;
     let mut updates = Updates::default();
     let mut row = StringRecord::new();
-    loop {
-        progress.mark();
-        if !csv.read_record(&mut row)? {
-            break;
-        }
+    while rows.next(&mut row)? {
         reading.contents.records += 1;
         if reading.contents.records > RECORDS_MAX {
             return Err(DocumentError::TooManyRecords { limit: RECORDS_MAX });
@@ -63,14 +58,15 @@ struct Row<'a> {
 }
 
 impl Columns {
-    fn of(header: &StringRecord) -> Result<Self, DocumentError> {
+    fn of(rows: &Rows<'_>) -> Result<Self, DocumentError> {
         /// In the order of [`Row`].
         const NAMES: [&str; 6] =
             ["DatePosted", "CVE", "BulletinKB", "AffectedProduct", "Severity", "Supersedes"];
         let mut columns = [0; NAMES.len()];
         for (column, name) in columns.iter_mut().zip(NAMES) {
-            let found = header.iter().position(|known| known == name);
-            *column = found.ok_or_else(|| DocumentError::malformed(format!("it has no column {name:?}")))?;
+            *column = rows
+                .column(name)
+                .ok_or_else(|| DocumentError::malformed(format!("it has no column {name:?}")))?;
         }
         Ok(Self(columns))
     }

@@ -1,19 +1,7 @@
-//! Releases as Linux distributors name them in advisories: by CPE, or by the product's name.
+//! Releases as Linux distributors name them by CPE.
 
-use super::os;
+use super::{os, red_hat};
 use contracts::OsRelease;
-
-/// Products whose version is the minor release that they are for: a fix for `rhel_eus:9.0` is none for 9.2.
-const RHEL_MINORS: &[&str] = &[
-    "rhel_eus",
-    "rhel_aus",
-    "rhel_tus",
-    "rhel_e4s",
-    "rhel_els",
-    "rhel_eus_long_life",
-    "rhel_mission_critical",
-    "rhel_extras",
-];
 
 /// The release that a CPE (`cpe:/a:redhat:enterprise_linux:9::appstream`, or its form 2.3) stands for, or on which the
 /// product that it stands for is installed.
@@ -23,7 +11,7 @@ pub fn release(cpe: &str) -> Option<OsRelease> {
     let field = |at: usize| fields.get(at).map(String::as_str).unwrap_or_default();
     let (vendor, product, version, update, edition) = (field(1), field(2), field(3), field(4), field(5));
     match vendor {
-        "redhat" => red_hat(product, version, edition),
+        "redhat" => red_hat::of_cpe(product, version, edition),
         "suse" => suse(product, version, update),
         "opensuse" => match product {
             "leap" => is_version(version).then(|| os("opensuse-leap", version)),
@@ -44,56 +32,10 @@ pub fn release(cpe: &str) -> Option<OsRelease> {
     }
 }
 
-/// The release that a SUSE product's name stands for, where a document gives no CPE.
-pub fn release_by_name(name: &str) -> Option<OsRelease> {
-    let words: Vec<&str> = name.split_whitespace().collect();
-    let after = |at: usize| words.get(at).copied().unwrap_or_default();
-    match (after(0), after(1)) {
-        ("openSUSE", "Tumbleweed") => return Some(os("opensuse-tumbleweed", "")),
-        ("openSUSE", "Leap") if is_version(after(2)) => return Some(os("opensuse-leap", after(2))),
-        ("openSUSE", version) if is_version(version) => return Some(os("opensuse", version)),
-        ("SUSE", "Linux" | "Package") => {}
-        _ => return None,
-    }
-    // `SUSE Linux Enterprise Module for Basesystem 15 SP5`, `SUSE Linux Enterprise Server 12 SP5-LTSS`
-    // The last of them: `… Module for Python 3 15 SP5`.
-    let at = words.iter().rposition(|word| major_word(word))?;
-    let version = after(at).split('-').next().unwrap_or_default();
-    let update = after(at + 1).split('-').next().unwrap_or_default();
-    let has = |wanted: &str| words.iter().any(|word| word.eq_ignore_ascii_case(wanted));
-    let product = if has("Micro") {
-        if has("Enterprise") { "sle-micro" } else { "sl-micro" }
-    } else if has("Desktop") {
-        "sled"
-    } else if has("SAP") && has("Server") {
-        "sles_sap"
-    } else if has("Computing") || has("HPC") {
-        "sle_hpc"
-    } else {
-        "sles"
-    };
-    suse(product, version, &update.to_ascii_lowercase())
-}
-
 /// A field of a CPE without what quotes characters in it: `el8\.4`, `%7e`, `*` and `-` for "any".
 fn plain(field: &str) -> String {
     let field = field.replace('\\', "").to_ascii_lowercase();
     if field == "*" || field == "-" { String::new() } else { field }
-}
-
-fn red_hat(product: &str, version: &str, edition: &str) -> Option<OsRelease> {
-    // Layered products say on what they are installed: `openshift:4.12::el8`.
-    let on = edition.strip_prefix("el").and_then(|rest| {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        rest.get(..digits).filter(|digits| !digits.is_empty())
-    });
-    if product == "enterprise_linux" || product.starts_with("enterprise_linux_") {
-        return major(version).map(|version| os("rhel", version));
-    }
-    if RHEL_MINORS.contains(&product) {
-        return is_version(version).then(|| os("rhel", version));
-    }
-    on.map(|version| os("rhel", version))
 }
 
 /// `sles:15:sp5` and whatever is installed on it: modules, extensions, live patches, Package Hub.
@@ -139,14 +81,9 @@ fn is_version(text: &str) -> bool {
     text.len() <= CHARS_MAX && number() && (!text.contains('.') || number()) && parts.next().is_none()
 }
 
-/// The word of a SUSE product's name that is its version: `15`, `12-LTSS`, `5.3`.
-fn major_word(word: &str) -> bool {
-    word.split('-').next().is_some_and(is_version)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{release, release_by_name};
+    use super::release;
 
     #[test]
     fn a_cpe_names_the_release_or_what_the_product_is_installed_on() {
@@ -184,28 +121,6 @@ mod tests {
             "cpe:/o:suse:sles:15-sp5",
         ] {
             assert_eq!(release(cpe), None, "{cpe}");
-        }
-    }
-
-    #[test]
-    fn names_stand_for_releases_as_well() {
-        for (name, wanted) in [
-            ("SUSE Linux Enterprise Server 12 SP5-LTSS", "sles:12.5"),
-            ("SUSE Linux Enterprise Server 11 SP4", "sles:11.4"),
-            ("SUSE Linux Enterprise Module for Basesystem 15 SP5", "sles:15.5"),
-            ("SUSE Linux Enterprise Server for SAP Applications 15 SP4", "sles_sap:15.4"),
-            ("SUSE Linux Enterprise Module for Python 3 15 SP4", "sles:15.4"),
-            ("SUSE Linux Enterprise Desktop 15", "sled:15"),
-            ("SUSE Linux Enterprise Micro 5.3", "sle-micro:5.3"),
-            ("SUSE Package Hub 15 SP5", "sles:15.5"),
-            ("openSUSE Leap 15.2", "opensuse-leap:15.2"),
-            ("openSUSE 13.1", "opensuse:13.1"),
-            ("openSUSE Tumbleweed", "opensuse-tumbleweed:"),
-        ] {
-            assert_eq!(release_by_name(name).map(|os| os.key()).as_deref(), Some(wanted), "{name}");
-        }
-        for name in ["", "SUSE Manager Server 4.3", "Image SLES15-SP5-BYOS", "Red Hat Enterprise Linux 9"] {
-            assert_eq!(release_by_name(name), None, "{name}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Releases of distributions by the names that OSV gives them: `Ubuntu:22.04:LTS`, `Red Hat:enterprise_linux:9::appstream`.
 
-use super::{Vendor, os};
+use super::{Vendor, named, os, red_hat};
 use contracts::OsRelease;
 
 /// A release of a distribution.
@@ -25,18 +25,6 @@ pub enum Access {
     Variant,
 }
 
-/// Red Hat's products whose version is the minor release that they are for: a fix for `rhel_eus:9.0` is none for 9.2.
-const RHEL_MINORS: &[&str] = &[
-    "rhel_eus",
-    "rhel_aus",
-    "rhel_tus",
-    "rhel_e4s",
-    "rhel_els",
-    "rhel_eus_long_life",
-    "rhel_mission_critical",
-    "rhel_extras",
-];
-
 /// The release of an ecosystem; none where it is no distribution of [`Vendor`], or where it names no release.
 pub fn of(ecosystem: &str) -> Option<Ecosystem> {
     let (name, rest) = ecosystem.split_once(':').unwrap_or((ecosystem, ""));
@@ -56,8 +44,8 @@ pub fn of(ecosystem: &str) -> Option<Ecosystem> {
             free(Vendor::AzureLinux, os("azurelinux", &format!("{version}{minor}")))
         }
         "Red Hat" => free(Vendor::RedHat, red_hat(rest)?),
-        "SUSE" => free(Vendor::Suse, suse(rest)?),
-        "openSUSE" => free(Vendor::Suse, opensuse(rest)?),
+        // `SUSE:Linux Enterprise Server 15 SP5-LTSS`, `openSUSE:Leap 15.2`: the names that people use.
+        "SUSE" | "openSUSE" => free(Vendor::Suse, named(&format!("{name} {rest}"))?),
         _ => None,
     }
 }
@@ -77,57 +65,7 @@ fn ubuntu(rest: &str) -> Option<Ecosystem> {
 fn red_hat(rest: &str) -> Option<OsRelease> {
     let mut fields = rest.split(':');
     let (product, version) = (fields.next()?, fields.next()?);
-    if product == "enterprise_linux" || product.starts_with("enterprise_linux_") {
-        return Some(os("rhel", number(version)?.split('.').next()?));
-    }
-    if RHEL_MINORS.contains(&product) {
-        return Some(os("rhel", number(version)?));
-    }
-    // Layered products say on what they are installed: `openshift:4.12::el8`.
-    let on = fields.nth(1)?.strip_prefix("el")?;
-    Some(os("rhel", number(on)?))
-}
-
-/// `Linux Enterprise Server 15 SP5-LTSS`, and what is installed on it: `Linux Enterprise Module for Basesystem 15 SP5`.
-fn suse(rest: &str) -> Option<OsRelease> {
-    let words: Vec<&str> = rest.split([' ', '-']).collect();
-    let has = |wanted: &str| words.iter().any(|word| word.eq_ignore_ascii_case(wanted));
-    let id = if has("Micro") {
-        if has("Enterprise") { "sle-micro" } else { "sl-micro" }
-    } else if has("Desktop") {
-        "sled"
-    } else if has("SAP") && has("Server") {
-        "sles_sap"
-    } else if has("Computing") {
-        "sle_hpc"
-    } else if has("Enterprise") || has("Hub") {
-        "sles"
-    } else {
-        return None;
-    };
-    // The last number: `… Module for Python 3 15 SP5`.
-    let at = words.iter().rposition(|word| number(word).is_some())?;
-    let version = number(words.get(at)?)?;
-    let pack = words.get(at + 1).and_then(|word| word.strip_prefix("SP")).and_then(number);
-    Some(match pack {
-        Some(pack) => os(id, &format!("{version}.{pack}")),
-        None => os(id, version),
-    })
-}
-
-/// `Leap 15.2`, `Leap Micro 5.2`, `Tumbleweed`
-fn opensuse(rest: &str) -> Option<OsRelease> {
-    if rest == "Tumbleweed" {
-        return Some(os("opensuse-tumbleweed", ""));
-    }
-    let (name, version) = rest.rsplit_once(' ').unwrap_or(("", rest));
-    let id = match name {
-        "Leap" => "opensuse-leap",
-        "Leap Micro" => "opensuse-leap-micro",
-        "" => "opensuse",
-        _ => return None,
-    };
-    Some(os(id, number(version)?))
+    red_hat::of_cpe(product, version, fields.nth(1).unwrap_or_default())
 }
 
 /// Digits, and dots between them.
@@ -166,6 +104,8 @@ mod tests {
             ("SUSE:Linux Enterprise Server for SAP Applications 15 SP4", "sles_sap:15.4"),
             ("SUSE:Linux Enterprise Desktop 15 SP5", "sled:15.5"),
             ("SUSE:Linux Enterprise Micro 5.3", "sle-micro:5.3"),
+            ("SUSE:Linux Enterprise Micro 5.2", "suse-microos:5.2"),
+            ("openSUSE:Leap Micro 5.2", "leap-micro:5.2"),
             ("SUSE:Package Hub 15 SP5", "sles:15.5"),
             ("openSUSE:Leap 15.2", "opensuse-leap:15.2"),
             ("openSUSE:Tumbleweed", "opensuse-tumbleweed:"),

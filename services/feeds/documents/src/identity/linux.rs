@@ -1,6 +1,6 @@
 //! Releases of distributions, by the names that people, repositories and package versions give them.
 
-use super::{DEBIAN, UBUNTU, Vendor, os};
+use super::{DEBIAN, UBUNTU, Vendor, os, red_hat};
 use contracts::OsRelease;
 
 /// How a release's number is made from what its name says.
@@ -8,6 +8,8 @@ use contracts::OsRelease;
 enum Number {
     /// `8.2` is `8`: minor releases are updates of the major one.
     Major,
+    /// The same, but for products that follow one minor release alone.
+    RedHat,
     /// As it is written.
     Whole,
     /// Two numbers: `15 SP1` is `15.1`.
@@ -20,8 +22,8 @@ enum Number {
 
 /// Beginnings of names in lower case, `-` and `_` as blanks; a longer one stands before the shorter one that it begins with.
 const NAMES: &[(&str, &str, Number)] = &[
-    ("red hat enterprise linux", "rhel", Number::Major),
-    ("rhel", "rhel", Number::Major),
+    ("red hat enterprise linux", "rhel", Number::RedHat),
+    ("rhel", "rhel", Number::RedHat),
     ("centos", "centos", Number::Major),
     ("almalinux", "almalinux", Number::Major),
     ("rocky linux", "rocky", Number::Major),
@@ -44,18 +46,21 @@ const NAMES: &[(&str, &str, Number)] = &[
     ("suse linux enterprise high performance computing", "sle_hpc", Number::ServicePack),
     ("suse linux enterprise real time", "sle_rt", Number::ServicePack),
     ("suse linux enterprise micro", "sle-micro", Number::Whole),
-    // What is added to a server is found on a server.
-    ("suse linux enterprise module for", "sles", Number::ServicePack),
-    ("suse linux enterprise software development kit", "sles", Number::ServicePack),
-    ("suse linux enterprise workstation extension", "sles", Number::ServicePack),
-    ("suse linux enterprise high availability extension", "sles", Number::ServicePack),
-    ("suse linux enterprise live patching", "sles", Number::ServicePack),
+    // What is added to a server is found on a server: modules, extensions, live patches.
+    ("suse linux enterprise", "sles", Number::ServicePack),
+    ("suse package hub", "sles", Number::ServicePack),
     ("azure linux", "azurelinux", Number::Whole),
     ("cbl mariner", "mariner", Number::Whole),
 ];
 
 /// Names that begin like those of a release and are none: what they name has numbers of its own.
-const OTHERS: &[&str] = &["fedora epel", "opensuse backports", "ubuntu pro"];
+const OTHERS: &[&str] = &[
+    "fedora epel",
+    "opensuse backports",
+    "ubuntu pro",
+    "red hat enterprise linux ai",
+    "suse linux enterprise storage",
+];
 
 /// `VERSION_ID` of the last release of the first Amazon Linux.
 const AMAZON_1: &str = "2018.03";
@@ -74,23 +79,29 @@ pub fn named(name: &str) -> Option<OsRelease> {
     if let Some(number) = name.strip_prefix('f').and_then(whole_number) {
         return Some(os("fedora", number));
     }
-    let (_, id, number, rest) = NAMES.iter().find_map(|(prefix, id, number)| {
+    let (id, number, rest) = NAMES.iter().find_map(|(prefix, id, number)| {
         let rest = name.strip_prefix(prefix)?;
-        (rest.is_empty() || rest.starts_with(' ')).then_some((prefix, *id, *number, rest))
+        (rest.is_empty() || rest.starts_with(' ')).then_some((*id, number, rest))
     })?;
-    let mut words = rest.split(' ').map(|word| word.trim_matches(|c: char| "(),;.v".contains(c)));
-    if let Number::Fixed(version) = number {
-        return Some(os(id, version));
-    }
-    let version = words.by_ref().find(|word| is_version(word))?;
+    let words: Vec<&str> =
+        rest.split(' ').map(|word| word.trim_matches(|c: char| "(),;.v".contains(c))).collect();
+    let first = || words.iter().copied().find(|word| is_version(word));
     let version = match number {
-        Number::Major => version.split('.').next()?.to_owned(),
-        Number::Whole | Number::Fixed(_) => version.to_owned(),
-        Number::ServicePack => match words.next().and_then(|word| word.strip_prefix("sp")) {
-            Some(pack) => format!("{version}.{}", whole_number(pack)?),
-            None => version.to_owned(),
-        },
+        Number::Fixed(version) => (*version).to_owned(),
+        Number::RedHat => return red_hat::of_words(rest),
+        Number::Major => first()?.split('.').next()?.to_owned(),
+        Number::Whole => first()?.to_owned(),
+        Number::ServicePack => {
+            // The last one: `… Module for Python 3 15 SP4`.
+            let at = words.iter().rposition(|word| is_version(word))?;
+            let version = words.get(at)?;
+            match words.get(at + 1).and_then(|word| word.strip_prefix("sp")) {
+                Some(pack) => format!("{version}.{}", whole_number(pack)?),
+                None => (*version).to_owned(),
+            }
+        }
         Number::Known(releases) => {
+            let version = first()?;
             let is_it = |known: &str| known == version || known.strip_suffix(".0") == Some(version);
             releases.iter().find(|(_, known)| is_it(known))?.1.to_owned()
         }
@@ -175,8 +186,9 @@ mod tests {
         for (name, wanted) in [
             ("Red Hat Enterprise Linux 8", "rhel:8"),
             ("Red Hat Enterprise Linux Server (v. 7)", "rhel:7"),
-            ("Red Hat Enterprise Linux EUS (v.8.2)", "rhel:8"),
+            ("Red Hat Enterprise Linux EUS (v.8.2)", "rhel:8.2"),
             ("rhel-9-for-x86_64-baseos-rpms__9_DOT_2", "rhel:9"),
+            ("rhel-9-for-x86_64-baseos-eus-rpms__9_DOT_2", "rhel:9.2"),
             ("almalinux-9-for-x86_64-baseos-rpms__9_1_default", "almalinux:9"),
             ("rocky-linux-9-x86-64-baseos-rpms", "rocky:9"),
             ("Oracle Linux 8", "ol:8"),
@@ -197,6 +209,13 @@ mod tests {
             ("SUSE Linux Enterprise Server 15 SP1-LTSS", "sles:15.1"),
             ("SUSE Linux Enterprise Server for SAP Applications 12 SP5", "sles_sap:12.5"),
             ("SUSE Linux Enterprise Module for Basesystem 15 SP4", "sles:15.4"),
+            ("SUSE Linux Enterprise Module for Python 3 15 SP4", "sles:15.4"),
+            ("SUSE Linux Enterprise Server 11 SP4", "sles:11.4"),
+            ("SUSE Linux Enterprise Desktop 15", "sled:15"),
+            ("SUSE Linux Enterprise Real Time 15 SP5", "sle_rt:15.5"),
+            ("SUSE Linux Enterprise High Availability Extension 15 SP3", "sles:15.3"),
+            ("SUSE Package Hub 15 SP5", "sles:15.5"),
+            ("openSUSE Leap Micro 5.2", "leap-micro:5.2"),
             ("SUSE Linux Enterprise Server 16.0", "sles:16.0"),
             ("SUSE Linux Enterprise Micro 5.2", "suse-microos:5.2"),
             ("SUSE Linux Enterprise Micro 5.5", "sle-micro:5.5"),
@@ -218,6 +237,8 @@ mod tests {
             "SUSE Linux Enterprise Storage 7.1",
             "SUSE Manager Server 4.3",
             "Red Hat OpenShift Container Platform 4",
+            "Red Hat Enterprise Linux AI 1.1",
+            "Image SLES15-SP5-BYOS",
             "fédora 4",
             "f",
         ] {

@@ -20,7 +20,7 @@
 use crate::DocumentError;
 use crate::head::Head;
 use crate::input::Input;
-use crate::text::{clipped, is_plain};
+use crate::text::{clipped, is_plain, web_address};
 use crate::xml::{Node, Tree, Xml};
 use std::io::Read;
 
@@ -169,10 +169,7 @@ fn value(element: &Tree, names: &[&str]) -> Option<String> {
 }
 
 fn address(element: &Tree, names: &[&str]) -> Option<String> {
-    value(element, names).filter(|url| {
-        let url = url.to_ascii_lowercase();
-        is_plain(&url) && (url.starts_with("https://") || url.starts_with("http://"))
-    })
+    value(element, names).filter(|url| web_address(url).is_some())
 }
 
 fn requirements(update: &Tree) -> Vec<Requirement> {

@@ -140,7 +140,8 @@ pub(super) fn difference(
     // Between an update and a hotfix a name alone often decides; a manufacturer's package that is not called one would go
     // round its certification.
     if metadata.package_type == Some(PackageType::Oem) && package.package_type != PackageType::Oem {
-        let reason = "its metadata says that it is a manufacturer's package, which is submitted for certification";
+        let reason =
+            "its metadata says that it is a manufacturer's package, which is submitted for certification";
         return Some(("feeds.package_type_differs", reason.to_owned()));
     }
     let found = |name: &str| contents.files.iter().find(|file| file.name == name);

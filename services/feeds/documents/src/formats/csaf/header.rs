@@ -4,7 +4,7 @@ use crate::DocumentError;
 use crate::dates;
 use crate::identity::Vendor;
 use crate::json;
-use crate::text::is_plain;
+use crate::text::{is_plain, web_address};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -154,8 +154,7 @@ impl Header {
             .references
             .iter()
             .filter(|reference| reference.category.as_deref() == Some("self"))
-            .filter_map(|reference| reference.url.as_deref().map(str::trim))
-            .filter(|url| is_plain(url) && (url.starts_with("https://") || url.starts_with("http://")));
+            .filter_map(|reference| web_address(reference.url.as_deref()?));
         own.clone().find(|url| !is_machine_readable(url)).or_else(|| own.clone().next())
     }
 

@@ -2,15 +2,17 @@
 
 use super::Closed;
 use super::header::Header;
+use super::package::Package;
 use super::products::{Number, Place, Products};
 use crate::DocumentError;
 use crate::identity::{self, Vendor};
 use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX};
+use crate::packages::Packages;
 use crate::reading::Reading;
 use crate::text::clipped;
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
-use contracts::{Classification, DevicePlatform, FixTarget, OsRelease, RebootBehaviour, VersionOrder};
+use contracts::{DevicePlatform, OsRelease, RebootBehaviour, VersionOrder};
 use feeds_domain::severity;
 use kernel::FeedId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,10 +21,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const PACKAGES_MAX: usize = 100_000;
 
 /// What an advisory fixes in one release.
-#[derive(Default)]
 struct Release<'a> {
-    /// Package, version and module, with the architectures; none is for all of them.
-    packages: BTreeMap<(String, String, Option<String>), BTreeSet<String>>,
+    packages: Packages,
     cves: BTreeSet<&'a str>,
 }
 
@@ -97,11 +97,12 @@ fn placed(
                 return None;
             }
             placing.taken += 1;
-            let release = releases.entry(os.clone()).or_default();
-            let key = (package.name, package.version, package.module);
-            let architectures = release.packages.entry(key).or_default();
-            // Of a package for all architectures, and of one whose document names none, there is only one.
-            architectures.insert(package.architecture);
+            let release = releases.entry(os.clone()).or_insert_with(|| Release {
+                packages: Packages::new(VersionOrder::Rpm),
+                cves: BTreeSet::new(),
+            });
+            let Package { name, version, architecture, module } = package;
+            release.packages.add(&name, module.as_deref(), &architecture, &version);
             Some(os)
         }
         Place::NoPackage => {
@@ -185,22 +186,11 @@ fn facts(
 ) -> PatchFacts {
     let id = header.tracking.id.trim();
     let readable = identity::readable(os);
-    let targets = release.packages.into_iter().map(|((package, fixed_version, module), architectures)| {
-        let is_for_all = architectures.contains("noarch") || architectures.contains("");
-        FixTarget::BinaryPackage {
-            os: os.clone(),
-            package,
-            fixed_version,
-            order: VersionOrder::Rpm,
-            architectures: if is_for_all { Vec::new() } else { architectures.into_iter().collect() },
-            module,
-        }
-    });
     PatchFacts {
         name: clipped(&format!("{} for {readable} ({id})", subject(header))),
-        targets: targets.collect(),
+        targets: release.packages.into_targets(os),
         os_versions: vec![readable],
-        classification: classification(id),
+        classification: identity::classification(id),
         cves: release.cves.into_iter().map(str::to_owned).collect(),
         advisories: vec![id.to_owned()],
         ..identity::blank(feed_id, identity::patch_id(vendor, id, os), id, DevicePlatform::Linux, released)
@@ -215,16 +205,4 @@ fn subject(header: &Header) -> &str {
         _ => title,
     };
     if subject.is_empty() { "Update" } else { subject }
-}
-
-/// What kind of update an advisory is, by the letters of its id: `RHBA-…` repairs bugs, `SUSE-FU-…` brings features.
-fn classification(id: &str) -> Classification {
-    let is = |kinds: &[&str]| kinds.iter().any(|kind| id.starts_with(kind));
-    if is(&["RHBA-", "SUSE-RU-", "openSUSE-RU-", "SUSE-OU-", "ELBA-", "ALBA-", "RLBA-"]) {
-        Classification::Other
-    } else if is(&["RHEA-", "SUSE-FU-", "openSUSE-FU-", "ELEA-", "ALEA-", "RLEA-"]) {
-        Classification::Feature
-    } else {
-        Classification::Security
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::package::{self, Package};
 use crate::DocumentError;
-use crate::identity::cpe;
+use crate::identity::{cpe, named};
 use crate::json;
 use contracts::OsRelease;
 use serde::Deserialize;
@@ -190,7 +190,7 @@ impl Products {
         for _ in 0..COMPONENTS_MAX {
             let Some(platform) = self.described(whole) else { return Place::Unknown };
             let Some((part, next)) = platform.parts else {
-                let found = cpe::release(&platform.cpe).or_else(|| cpe::release_by_name(&platform.name));
+                let found = cpe::release(&platform.cpe).or_else(|| named(&platform.name));
                 let Some(os) = found else { return Place::NoRelease(platform.shown()) };
                 let Some(mut package) = self.package(component) else { return Place::NoPackage };
                 package.module = package.module.or(module);

@@ -7,14 +7,16 @@ use crate::identity::ecosystem::{Access, Ecosystem};
 use crate::identity::{self, Vendor};
 use crate::json;
 use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX};
-use crate::text::{clipped, is_plain};
+use crate::packages::{Packages, is_later};
+use crate::text::{clipped, is_plain, web_address};
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::feeds::PatchFacts;
-use contracts::{Classification, DevicePlatform, FixTarget, OsRelease, Severity, VersionOrder};
+use contracts::{DevicePlatform, OsRelease, Severity, VersionOrder};
 use debversion::Version;
 use feeds_domain::severity;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Packages and words by release.
@@ -31,10 +33,11 @@ struct Release {
     words: BTreeSet<String>,
 }
 
+/// The highest first good version among those that most people get.
 #[derive(Debug)]
 struct Fix {
     access: Access,
-    versions: BTreeSet<String>,
+    version: String,
 }
 
 /// Releases that one advisory is for: SUSE's are for up to some fifty.
@@ -69,19 +72,19 @@ impl Releases {
             return Ok(());
         }
         self.fixes += 1;
-        let access = ecosystem.access;
-        let release = self.release(ecosystem);
-        let fix = release
-            .packages
-            .entry(package.to_owned())
-            .or_insert_with(|| Fix { access, versions: BTreeSet::new() });
-        if access < fix.access {
-            *fix = Fix { access, versions: BTreeSet::new() };
-        }
-        if access == fix.access {
-            // Publishers write `0:1.2-3` and `1.2-3` for the same.
-            let version = if is_debian { version } else { version.strip_prefix("0:").unwrap_or(version) };
-            fix.versions.insert(version.to_owned());
+        let fix = Fix { access: ecosystem.access, version: version.to_owned() };
+        let order = ecosystem.vendor.version_order();
+        match self.release(ecosystem).packages.entry(package.to_owned()) {
+            Entry::Vacant(new) => {
+                new.insert(fix);
+            }
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                let is_later = fix.access == known.access && is_later(order, version, &known.version);
+                if fix.access < known.access || is_later {
+                    *known = fix;
+                }
+            }
         }
         Ok(())
     }
@@ -109,12 +112,8 @@ impl Record<'_> {
         published: Option<DateTime<Utc>>,
     ) -> Result<(), DocumentError> {
         if let Some(withdrawn) = &self.withdrawn {
-            self.reading.contents.withdrawn.push(Withdrawal {
-                vendor,
-                vendor_patch_id: self.id.clone(),
-                reason: clipped(&format!("withdrawn on {withdrawn}")),
-            });
-            return Ok(());
+            let reason = clipped(&format!("withdrawn on {withdrawn}"));
+            return self.reading.contents.withdraw(Withdrawal { vendor, vendor_patch_id: self.id, reason });
         }
         let cves = self.cves();
         self.scores_of_advisory(vendor, &cves)?;
@@ -160,13 +159,16 @@ impl Record<'_> {
     ) -> Result<PatchFacts, String> {
         let id = self.id.as_str();
         let needs_subscription = release.packages.values().any(|fix| fix.access > Access::Free);
-        let targets: Vec<FixTarget> = release
-            .packages
-            .into_iter()
-            .flat_map(|(package, fix)| targets(vendor, os, &package, fix))
-            .collect();
-        if targets.len() > PATCH_TARGETS_MAX {
+        if release.packages.len() > PATCH_TARGETS_MAX {
             return Err(format!("{id}: it fixes more than {PATCH_TARGETS_MAX} packages"));
+        }
+        let order = vendor.version_order();
+        let mut packages = Packages::new(order);
+        for (package, fix) in &release.packages {
+            match order {
+                VersionOrder::Dpkg => packages.add_source(package, &fix.version),
+                VersionOrder::Rpm | VersionOrder::Apk => packages.add(package, None, "", &fix.version),
+            }
         }
         let (severity, word) = severity::highest(release.words.iter().chain(words).map(String::as_str));
         let title = if self.summary.trim().is_empty() { id } else { self.summary.trim() };
@@ -176,9 +178,9 @@ impl Record<'_> {
             os_versions: vec![identity::readable(os)],
             vendor_severity: word.to_owned(),
             severity,
-            classification: classification(id),
+            classification: identity::classification(id),
             cves: cves.iter().cloned().collect(),
-            targets,
+            targets: packages.into_targets(os),
             url: self.url(),
             advisories: vec![id.to_owned()],
             ..identity::blank(
@@ -216,45 +218,8 @@ impl Record<'_> {
     fn url(&self) -> Option<String> {
         let pages = || {
             let pages = self.references.iter().filter(|reference| reference.kind == "ADVISORY");
-            pages.map(|reference| reference.url.trim()).filter(|url| url.starts_with("http") && is_plain(url))
+            pages.filter_map(|reference| web_address(&reference.url))
         };
         pages().find(|url| url.ends_with(&self.id)).or_else(|| pages().next()).map(str::to_owned)
-    }
-}
-
-fn targets(vendor: Vendor, os: &OsRelease, package: &str, fix: Fix) -> Vec<FixTarget> {
-    if matches!(vendor, Vendor::Debian | Vendor::Ubuntu) {
-        // All of them could be read when they came.
-        let highest = fix.versions.into_iter().max_by_key(|version| version.parse::<Version>().ok());
-        let target = |fixed_version| FixTarget::SourcePackage {
-            os: os.clone(),
-            source: package.to_owned(),
-            fixed_version,
-        };
-        return highest.map(target).into_iter().collect();
-    }
-    fix.versions
-        .into_iter()
-        .map(|fixed_version| FixTarget::BinaryPackage {
-            os: os.clone(),
-            package: package.to_owned(),
-            fixed_version,
-            order: VersionOrder::Rpm,
-            architectures: Vec::new(),
-            module: None,
-        })
-        .collect()
-}
-
-/// `RHSA`, `RHBA` and `RHEA`: security, bugs, enhancements; the publishers after Red Hat name theirs alike. SUSE's are
-/// security, recommended, optional and feature updates.
-fn classification(id: &str) -> Classification {
-    let has = |part: &str| id.get(..14).unwrap_or(id).contains(part);
-    if id.get(2..5) == Some("BA-") || has("SUSE-RU-") || has("SUSE-OU-") {
-        Classification::Other
-    } else if id.get(2..5) == Some("EA-") || has("SUSE-FU-") {
-        Classification::Feature
-    } else {
-        Classification::Security
     }
 }

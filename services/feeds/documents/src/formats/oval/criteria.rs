@@ -1,6 +1,6 @@
 //! Criteria: which tests count for which release, processor architecture and module stream.
 
-use crate::identity::named;
+use crate::identity::{is_minor_of, named};
 use crate::text::is_plain;
 use crate::xml::Tree;
 use contracts::OsRelease;
@@ -41,13 +41,22 @@ const PRODUCTS: &[&str] = &[
     "CBL-",
 ];
 
-/// Calls `found` with each test of the definition and what holds there.
+/// Calls `found` with each test of the definition and what holds there; a major release is that of `minors`, where they
+/// have one.
 pub(super) fn walk<'a, E>(
     definition: &'a Tree,
     releases: BTreeSet<OsRelease>,
+    minors: &BTreeSet<OsRelease>,
     found: &mut dyn FnMut(&'a str, &Context) -> Result<(), E>,
 ) -> Result<(), E> {
     let context = Context { releases, ..Context::default() };
+    let found = &mut |test: &'a str, context: &Context| {
+        if context.releases.iter().any(|major| minors.iter().any(|minor| is_minor_of(minor, major))) {
+            found(test, &context.at(minors))
+        } else {
+            found(test, context)
+        }
+    };
     for criteria in definition.all("criteria") {
         walk_criteria(criteria, &context, found)?;
     }
@@ -92,6 +101,16 @@ fn walk_criteria<'a, E>(
 }
 
 impl Context {
+    /// The same on minor releases in place of their major one.
+    fn at(&self, minors: &BTreeSet<OsRelease>) -> Self {
+        let at = |major: &OsRelease| {
+            let own: Vec<OsRelease> =
+                minors.iter().filter(|minor| is_minor_of(minor, major)).cloned().collect();
+            if own.is_empty() { vec![major.clone()] } else { own }
+        };
+        Self { releases: self.releases.iter().flat_map(at).collect(), ..self.clone() }
+    }
+
     /// Takes in statements of which one must hold.
     fn narrow<'a>(&mut self, criterions: impl IntoIterator<Item = &'a Tree>) {
         let mut products = 0;

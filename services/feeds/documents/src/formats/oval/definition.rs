@@ -1,8 +1,8 @@
 //! What a definition says of itself: its advisory, releases, severity, day and CVEs.
 
 use crate::dates::{day, instant};
-use crate::identity::{Vendor, named};
-use crate::text::{cves_in, is_plain};
+use crate::identity::{Vendor, cpe, is_minor_of, named};
+use crate::text::{cves_in, is_plain, web_address};
 use crate::xml::Tree;
 use chrono::NaiveDate;
 use contracts::OsRelease;
@@ -115,13 +115,22 @@ impl<'a> Definition<'a> {
     /// Where people read of an advisory.
     pub(super) fn url(&self, advisory: &str) -> Option<&'a str> {
         let (_, reference) = self.references().find(|(id, _)| *id == advisory)?;
-        let url = reference.attribute("ref_url")?.trim();
-        (is_plain(url) && (url.starts_with("https://") || url.starts_with("http://"))).then_some(url)
+        web_address(reference.attribute("ref_url")?)
     }
 
     /// Releases that it is for; those that are not known here are left out.
     pub(super) fn releases(&self) -> BTreeSet<OsRelease> {
         self.platforms().filter_map(named).collect()
+    }
+
+    /// Minor releases that it is for alone: Red Hat names them by CPE, and the major one by its name.
+    pub(super) fn minors(&self) -> BTreeSet<OsRelease> {
+        let lists = self.metadata().into_iter().flat_map(|metadata| metadata.all("advisory"));
+        let lists = lists.flat_map(|advisory| advisory.all("affected_cpe_list"));
+        let cpes = lists.flat_map(|list| list.all("cpe"));
+        let named: BTreeSet<OsRelease> = cpes.filter_map(|cpe| cpe::release(&cpe.text)).collect();
+        let is_alone = |release: &OsRelease| !named.iter().any(|other| is_minor_of(release, other));
+        named.iter().filter(|release| is_alone(release)).cloned().collect()
     }
 
     /// Source packages that Debian says it is for.

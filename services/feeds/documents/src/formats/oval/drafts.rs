@@ -11,9 +11,7 @@ use crate::packages::Packages;
 use crate::text::{clipped, cves_in};
 use chrono::NaiveDate;
 use contracts::feeds::PatchFacts;
-use contracts::{
-    Classification, DevicePlatform, FixTarget, OsRelease, RebootBehaviour, Severity, VersionOrder,
-};
+use contracts::{DevicePlatform, OsRelease, RebootBehaviour, Severity};
 use feeds_domain::severity;
 use kernel::FeedId;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -82,12 +80,17 @@ impl Drafts {
         }
         let at = self.at(definition, vendor, id, issued, contents)?;
         let mut tests = Vec::new();
-        criteria::walk(definition.tree, definition.releases(), &mut |test, context| {
-            let context = self.context(context, contents)?;
-            contents.hold(size_of::<(Key, u32)>())?;
-            tests.push((checks.want(test, contents)?, context));
-            Ok::<_, DocumentError>(())
-        })?;
+        criteria::walk(
+            definition.tree,
+            definition.releases(),
+            &definition.minors(),
+            &mut |test, context| {
+                let context = self.context(context, contents)?;
+                contents.hold(size_of::<(Key, u32)>())?;
+                tests.push((checks.want(test, contents)?, context));
+                Ok::<_, DocumentError>(())
+            },
+        )?;
         let Some(draft) = self.list.get_mut(at) else { return Ok(()) };
         // A definition of the advisory itself knows better than those of single vulnerabilities.
         if draft.is_patch && !definition.is_patch() {
@@ -184,18 +187,12 @@ impl Drafts {
             if releases.is_empty() && draft.is_patch {
                 contents.quarantine(format!("{}: it names no package of a release that is known", draft.id));
             }
-            for (os, on_release) in releases {
-                contents.patch(draft.patch(&os, on_release, feed_id))?;
+            for (os, packages) in releases {
+                contents.patch(draft.patch(&os, packages, feed_id))?;
             }
         }
         Ok(())
     }
-}
-
-/// What an advisory fixes on one release.
-struct OnRelease {
-    sources: BTreeMap<String, String>,
-    packages: Packages,
 }
 
 impl Draft {
@@ -204,12 +201,13 @@ impl Draft {
         &self,
         contexts: &[Context],
         checks: &Checks,
-    ) -> Result<BTreeMap<OsRelease, OnRelease>, String> {
-        let is_dpkg = matches!(self.vendor, Vendor::Debian | Vendor::Ubuntu);
-        let order = if is_dpkg { VersionOrder::Dpkg } else { VersionOrder::Rpm };
-        let mut releases: BTreeMap<OsRelease, OnRelease> = BTreeMap::new();
+    ) -> Result<BTreeMap<OsRelease, Packages>, String> {
+        let order = self.vendor.version_order();
+        let mut releases: BTreeMap<OsRelease, Packages> = BTreeMap::new();
         for (test, context) in &self.tests {
-            let Some(fixed) = checks.fixed(*test) else { continue };
+            let Some(fixed) = checks.fixed(*test).filter(|fixed| !fixed.packages.is_empty()) else {
+                continue;
+            };
             let Some(context) = contexts.get(*context as usize) else { continue };
             let version = without_zero_epoch(fixed.version);
             // Debian's way to say that a release never had the fault.
@@ -226,20 +224,17 @@ impl Draft {
                 architectures.push("");
             }
             for os in context.releases.iter().chain(&of_tag) {
-                let on_release = releases.entry(os.clone()).or_insert_with(|| OnRelease {
-                    sources: BTreeMap::new(),
-                    packages: Packages::new(order),
-                });
+                let packages = releases.entry(os.clone()).or_insert_with(|| Packages::new(order));
                 for package in &fixed.packages {
                     if self.sources.contains(*package) {
-                        on_release.sources.insert((*package).to_owned(), version.to_owned());
+                        packages.add_source(package, version);
                         continue;
                     }
                     for architecture in &architectures {
-                        on_release.packages.add(package, context.module.as_deref(), architecture, version);
+                        packages.add(package, context.module.as_deref(), architecture, version);
                     }
                 }
-                if on_release.packages.len() + on_release.sources.len() > PATCH_TARGETS_MAX {
+                if packages.len() > PATCH_TARGETS_MAX {
                     return Err(format!("{}: it has more than {PATCH_TARGETS_MAX} packages", self.id));
                 }
             }
@@ -247,25 +242,21 @@ impl Draft {
         Ok(releases)
     }
 
-    fn patch(&self, os: &OsRelease, on_release: OnRelease, feed_id: FeedId) -> PatchFacts {
+    fn patch(&self, os: &OsRelease, packages: Packages, feed_id: FeedId) -> PatchFacts {
         let id = &self.id;
         let name = if self.title.contains(id) {
             self.title.clone()
         } else {
             clipped(format!("{} for {} ({id})", self.title, identity::readable(os)).trim_start())
         };
-        let source =
-            |(source, fixed_version)| FixTarget::SourcePackage { os: os.clone(), source, fixed_version };
-        let mut targets: Vec<FixTarget> = on_release.sources.into_iter().map(source).collect();
-        targets.extend(on_release.packages.into_targets(os));
         PatchFacts {
             name,
             os_versions: vec![identity::readable(os)],
             vendor_severity: self.vendor_severity.clone(),
             severity: self.severity,
-            classification: classification(id),
+            classification: identity::classification(id),
             cves: self.cves.iter().cloned().collect(),
-            targets,
+            targets: packages.into_targets(os),
             reboot: self.reboot,
             url: self.url.clone(),
             advisories: vec![id.clone()],
@@ -283,15 +274,4 @@ impl Draft {
 /// Debian refers to no page of an advisory; its tracker has one for each.
 fn url(vendor: Vendor, id: &str) -> Option<String> {
     (vendor == Vendor::Debian).then(|| format!("https://security-tracker.debian.org/tracker/{id}"))
-}
-
-/// Red Hat, its rebuilds and SUSE tell the kind of an advisory in its id: `RHBA-2024:1234`, `SUSE-RU-2024:1234-1`.
-fn classification(id: &str) -> Classification {
-    let (first, rest) = id.split_once('-').unwrap_or((id, ""));
-    let kind = if first.ends_with("SUSE") { rest.split('-').next().unwrap_or_default() } else { first };
-    match kind {
-        "RHBA" | "ELBA" | "ALBA" | "RLBA" | "CEBA" | "RU" => Classification::Other,
-        "RHEA" | "ELEA" | "ALEA" | "RLEA" | "CEEA" | "FU" | "OU" => Classification::Feature,
-        _ => Classification::Security,
-    }
 }

@@ -1,10 +1,10 @@
 //! What definitions say of vulnerabilities, brought together by CVE and by who says it.
 
 use super::definition::Definition;
-use crate::DocumentError;
 use crate::contents::{Contents, VulnerabilityFacts};
-use crate::text::{cves_in, is_plain};
+use crate::text::cves_in;
 use crate::xml::Tree;
+use crate::{DocumentError, cvss};
 use contracts::feeds::Cvss;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,47 +80,5 @@ fn scores(cve: &Tree) -> Vec<Cvss> {
     let together =
         ["cvss4", "cvss3", "cvss2"].into_iter().filter_map(|name| cve.attribute(name)?.split_once('/'));
     let apart = cve.attribute("cvss_score").zip(cve.attribute("cvss_vector"));
-    together.chain(apart).filter_map(|(score, vector)| cvss(score.trim(), vector.trim())).collect()
-}
-
-fn cvss(score: &str, vector: &str) -> Option<Cvss> {
-    let version = match vector.strip_prefix("CVSS:") {
-        Some(rest) => rest.split('/').next()?,
-        None if vector.starts_with("AV:") => "2.0",
-        None => return None,
-    };
-    let is_known = ["2.0", "3.0", "3.1", "4.0"].contains(&version) && is_plain(vector);
-    let base_score = tenths(score)?;
-    is_known.then(|| Cvss { version: version.to_owned(), vector: vector.to_owned(), base_score })
-}
-
-/// `7.8` is 78, `10` is 100.
-fn tenths(score: &str) -> Option<u8> {
-    let (whole, tenth) = score.split_once('.').unwrap_or((score, "0"));
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_digits(whole) || !is_digits(tenth) {
-        return None;
-    }
-    let tenth = match tenth.trim_end_matches('0').as_bytes() {
-        [] => 0,
-        [digit] => digit - b'0',
-        _ => return None,
-    };
-    let score = whole.parse::<u8>().ok()?.checked_mul(10)?.checked_add(tenth)?;
-    (score <= 100).then_some(score)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::tenths;
-
-    #[test]
-    fn scores_are_kept_in_tenths() {
-        for (text, wanted) in [("7.8", Some(78)), ("10.0", Some(100)), ("7", Some(70)), ("0.00", Some(0))] {
-            assert_eq!(tenths(text), wanted, "{text}");
-        }
-        for text in ["", "10.1", "7.85", "7.05", "-1", "7.", "999", "n/a", "1e1"] {
-            assert_eq!(tenths(text), None, "{text}");
-        }
-    }
+    together.chain(apart).filter_map(|(score, vector)| cvss::written(vector, score).ok()).collect()
 }

@@ -5,7 +5,7 @@ use crate::dates;
 use crate::identity::{self, Vendor};
 use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX};
 use crate::packages::Packages;
-use crate::text::{clipped, cves_in, is_plain};
+use crate::text::{clipped, cves_in, is_plain, web_address};
 use crate::xml::Tree;
 use chrono::{DateTime, Utc};
 use contracts::feeds::PatchFacts;
@@ -52,7 +52,7 @@ impl<'a> Advisory<'a> {
         let vendor = release::vendor(id, &from, stated.as_ref())
             .ok_or_else(|| format!("{id}: its publisher {from:?} is not known"))?;
         let itself = references(update).find(|reference| reference.attribute("type") == Some("self"));
-        let url = itself.and_then(|reference| reference.attribute("href")).map(str::trim);
+        let url = itself.and_then(|reference| reference.attribute("href")).and_then(web_address);
         Ok(Self {
             update,
             vendor,
@@ -61,8 +61,7 @@ impl<'a> Advisory<'a> {
             issued,
             updated,
             stated,
-            url: url
-                .filter(|url| is_plain(url) && (url.starts_with("https://") || url.starts_with("http://"))),
+            url,
         })
     }
 
