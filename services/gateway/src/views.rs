@@ -12,17 +12,19 @@ pub(crate) mod device_job;
 pub(crate) mod device_patch;
 pub(crate) mod feed;
 mod later;
+pub(crate) mod package;
 pub(crate) mod partner;
 pub(crate) mod patch;
 pub(crate) mod rating;
 pub(crate) mod rule;
 pub(crate) mod scan_job;
+pub(crate) mod site;
 pub(crate) mod user;
 pub(crate) mod vulnerability;
 pub(crate) mod webhook;
 pub(crate) mod whitelist;
 
-use contracts::{alerts, approvals, devices, feeds, scheduling, tenancy};
+use contracts::{alerts, approvals, devices, feeds, packages, scheduling, tenancy};
 use eventstore::{Projection, StoreError, Tx};
 use kernel::{Envelope, EventData};
 use later::Later;
@@ -32,7 +34,7 @@ use uuid::Uuid;
 pub(crate) const NAME: &str = "views";
 
 /// Everything in the schema: a rebuild replaces it as a whole.
-const TABLES: [&str; 30] = [
+const TABLES: [&str; 34] = [
     "alert",
     "app_user",
     "approval",
@@ -47,6 +49,8 @@ const TABLES: [&str; 30] = [
     "feed_sync",
     "job_step",
     "kev_period",
+    "package",
+    "package_update",
     "partner",
     "patch",
     "patch_cve",
@@ -60,6 +64,8 @@ const TABLES: [&str; 30] = [
     "rule",
     "run",
     "scan_job",
+    "site",
+    "site_version",
     "vulnerability",
     "webhook",
     "whitelist_entry",
@@ -116,6 +122,10 @@ async fn take(tx: &mut Tx, later: &mut Later, event: &Envelope) -> Result<(), St
         vulnerability::apply(tx, later, entry, fact).await
     } else if let Some(fact) = read::<feeds::RatingEvent>(event)? {
         rating::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<packages::PackageEvent>(event)? {
+        package::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<packages::SiteEvent>(event)? {
+        site::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<devices::DeviceEvent>(event)? {
         device::apply(tx, later, entry, &fact).await?;
         device_patch::apply(tx, later, entry, fact).await

@@ -47,7 +47,7 @@ impl Owned {
 /// Whether the platform has some that are everybody's, and a partner some that are its customers' too.
 fn is_of_catalogue(kind: Kind) -> bool {
     match kind {
-        Kind::Feed | Kind::Patch => true,
+        Kind::Feed | Kind::Patch | Kind::Package => true,
         Kind::Partner
         | Kind::Customer
         | Kind::User
@@ -118,6 +118,8 @@ pub(crate) async fn look_up(asking: &Asking, given: &[Given]) -> Result<Vec<Owne
                 select partner_id, customer_id from views.alert where w.kind = 'Alert' and alert_id = w.id
                 union all
                 select partner_id, customer_id from views.webhook where w.kind = 'Webhook' and webhook_id = w.id
+                union all
+                select partner_id, null from views.package where w.kind = 'Package' and package_id = w.id
                 ) o",
     )
     .bind(kinds)

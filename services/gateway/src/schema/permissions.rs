@@ -15,6 +15,9 @@ pub(crate) const FIELDS: &[(&str, &str, Permission)] = &[
     ("Query", "catalogueAt", Permission::ReadCatalogue),
     ("Query", "vulnerability", Permission::ReadCatalogue),
     ("Query", "feeds", Permission::ReadCatalogue),
+    ("Query", "packages", Permission::ReadCatalogue),
+    ("Query", "package", Permission::ReadCatalogue),
+    ("Query", "availableUpdates", Permission::ReadCatalogue),
     ("Query", "partners", Permission::ManagePartners),
     ("Query", "auditTrail", Permission::ReadAudit),
     ("Viewer", "user", Permission::ReadCatalogue),
@@ -47,6 +50,21 @@ pub(crate) const FIELDS: &[(&str, &str, Permission)] = &[
     ("Mutation", "markPatchOutOfBand", Permission::ManageFeeds),
     ("Mutation", "ratePatch", Permission::RatePatches),
     ("Mutation", "clearPatchRating", Permission::RatePatches),
+    ("Mutation", "registerPackage", Permission::ManagePackages),
+    ("Mutation", "submitOemPackage", Permission::ManagePackages),
+    ("Mutation", "certifyOemPackage", Permission::CertifyPackages),
+    ("Mutation", "refuseCertification", Permission::CertifyPackages),
+    ("Mutation", "preparePackage", Permission::ManagePackages),
+    ("Mutation", "startPackageUpload", Permission::ManagePackages),
+    ("Mutation", "reviewPackage", Permission::ManagePackages),
+    ("Mutation", "completePackageUpload", Permission::ManagePackages),
+    ("Mutation", "exportPackage", Permission::ReadCatalogue),
+    ("Mutation", "removePackage", Permission::ManagePackages),
+    ("Mutation", "setSiteConnectivity", Permission::ManageDevices),
+    ("Mutation", "recordSiteVersion", Permission::ManageDevices),
+    ("Mutation", "startPackageUpdate", Permission::Deploy),
+    ("Mutation", "completePackageUpdate", Permission::Deploy),
+    ("Mutation", "failPackageUpdate", Permission::Deploy),
     ("Mutation", "issueEnrolmentToken", Permission::ManageDevices),
     ("Mutation", "addToWhitelist", Permission::ManageRules),
     ("Mutation", "removeFromWhitelist", Permission::ManageRules),
@@ -101,7 +119,7 @@ pub(crate) fn of_mutation(field: &str) -> Option<Permission> {
 mod tests {
     use super::{FIELDS, GATED, Needed, needed};
     use crate::schema::bare;
-    use contracts::{alerts, approvals, devices, feeds, scheduling, tenancy};
+    use contracts::{alerts, approvals, devices, feeds, packages, scheduling, tenancy};
     use std::collections::BTreeSet;
 
     /// Every field of every object, by introspection.
@@ -144,6 +162,7 @@ mod tests {
         let commands = [
             tenancy::COMMANDS,
             feeds::COMMANDS,
+            packages::commands::COMMANDS,
             devices::COMMANDS,
             approvals::COMMANDS,
             scheduling::COMMANDS,

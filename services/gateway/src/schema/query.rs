@@ -17,6 +17,7 @@ use crate::views::deployment::DeploymentRow;
 use crate::views::device::DeviceRow;
 use crate::views::device_job::DeviceJobRow;
 use crate::views::feed::{FEEDS, FeedRow};
+use crate::views::package::PackageRow;
 use crate::views::partner::{PARTNERS, PartnerRow};
 use crate::views::patch::PatchRow;
 use crate::views::rule::RuleRow;
@@ -40,6 +41,7 @@ pub(crate) enum Node {
     User(Seen<UserRow>),
     Feed(Seen<FeedRow>),
     Patch(Seen<PatchRow>),
+    Package(Seen<PackageRow>),
     Device(Seen<DeviceRow>),
     Approval(Seen<ApprovalRow>),
     Rule(Seen<RuleRow>),
@@ -58,6 +60,7 @@ impl Node {
             Kind::User => view.find(id).await?.map(Self::User),
             Kind::Feed => view.find(id).await?.map(Self::Feed),
             Kind::Patch => view.find(id).await?.map(Self::Patch),
+            Kind::Package => view.find(id).await?.map(Self::Package),
             Kind::Device => view.find(id).await?.map(Self::Device),
             Kind::Approval => view.find(id).await?.map(Self::Approval),
             Kind::Rule => view.find(id).await?.map(Self::Rule),
@@ -72,7 +75,7 @@ impl Node {
     /// What somebody needs to see an object of this kind.
     fn needs(kind: Kind) -> Permission {
         match kind {
-            Kind::Partner | Kind::Feed | Kind::Patch => Permission::ReadCatalogue,
+            Kind::Partner | Kind::Feed | Kind::Patch | Kind::Package => Permission::ReadCatalogue,
             Kind::Webhook => Permission::ManageWebhooks,
             Kind::Customer
             | Kind::User
@@ -89,7 +92,7 @@ impl Node {
     /// The customer that it belongs to; the catalogue and partners belong to none.
     fn customer(&self) -> Option<CustomerId> {
         let id = match self {
-            Self::Partner(_) | Self::Feed(_) | Self::Patch(_) => None,
+            Self::Partner(_) | Self::Feed(_) | Self::Patch(_) | Self::Package(_) => None,
             Self::Customer(seen) => Some(seen.row.customer_id),
             Self::User(seen) => seen.row.customer_id,
             Self::Device(seen) => Some(seen.row.customer_id),

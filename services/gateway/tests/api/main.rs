@@ -8,6 +8,7 @@ mod feeds;
 mod history;
 mod isolation;
 mod mutations;
+mod packages;
 mod pages;
 mod reading;
 mod rebuilding;

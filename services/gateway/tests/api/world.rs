@@ -110,6 +110,7 @@ impl World {
             ("Webhook", self.webhook.0),
             ("Feed", self.own_feed.0),
             ("Patch", self.own_patch.0),
+            ("Package", self.package().0),
         ]
     }
 
@@ -121,6 +122,7 @@ impl World {
         self.record_approvals(system).await;
         self.record_deployment(system).await;
         self.record_alerts(system).await;
+        self.record_packages(system).await;
     }
 
     pub(crate) async fn record_people(&self, system: &System) {
