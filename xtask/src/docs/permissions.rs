@@ -31,7 +31,7 @@ pub(super) fn page(_: &Path) -> Result<String> {
 
 type Commands = &'static [(&'static str, Permission)];
 
-fn commands() -> [(&'static str, Commands); 7] {
+fn commands() -> [(&'static str, Commands); 8] {
     [
         ("tenancy", contracts::tenancy::COMMANDS),
         ("feeds", contracts::feeds::COMMANDS),
