@@ -12,7 +12,7 @@ use contracts::{
     RebootBehaviour, Severity,
 };
 use feeds_domain::catalogue::{
-    Feed, FeedCommand, FeedRefusal, FeedSettings, Patch, PatchCommand, PatchRefusal, PatchState, replaces,
+    Feed, FeedCommand, FeedRefusal, FeedSettings, Patch, PatchCommand, PatchRefusal, replaces,
 };
 use kernel::{Aggregate, FeedId, PatchId, fold};
 use proptest::prelude::*;
