@@ -1,10 +1,12 @@
 //! The section `feeds` of the settings.
 
+use feeds_domain::package::RETENTION_DAYS_MAX;
 use runtime::Settings;
 use runtime::settings::{Environment, Key, SettingsError};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
+use url::Url;
 
 /// Why the section cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,12 @@ pub enum ConfigError {
     NothingFits {
         /// The key.
         key: &'static str,
+    },
+    /// Packages that nobody needs any more go within two weeks.
+    #[error("feeds.package_retention_days is {days}, allowed are 1 to {RETENTION_DAYS_MAX}")]
+    Retention {
+        /// What was given.
+        days: u32,
     },
 }
 
@@ -47,6 +55,12 @@ pub struct FeedsSettings {
     pub schedule_interval_seconds: u64,
     /// Where documents that were taken in are kept, if they are.
     pub archive_folder: Option<PathBuf>,
+    /// Where the files of update packages are kept.
+    pub packages_url: String,
+    /// Where clients reach the service for these files.
+    pub packages_public_url: Option<Url>,
+    /// How long a package may stay that nobody needs any more.
+    pub package_retention_days: u32,
 }
 
 /// Every key of the section, for the reference of settings.
@@ -101,6 +115,21 @@ pub const KEYS: &[Key] = &[
         default: "",
         doc: "Where the last issue of each document of the platform's feeds is kept, for exports to disconnected sites: one folder for all processes of the service. Where it is not set, none is kept.",
     },
+    Key {
+        name: "feeds.packages_url",
+        default: "packages",
+        doc: "Where the files of update packages are kept: a folder (relative to the working folder, or `file:///…`), or `s3://bucket/prefix` with the usual `AWS_…` variables for region, credentials and the address of another S3-compatible storage (`AWS_ENDPOINT`).",
+    },
+    Key {
+        name: "feeds.packages_public_url",
+        default: "services.feeds.url",
+        doc: "Where clients reach the routes `/packages/…` of feeds, over which files are sent and fetched by signed addresses.",
+    },
+    Key {
+        name: "feeds.package_retention_days",
+        default: "14",
+        doc: "Within how many days a package is removed that was replaced, is installed wherever it was approved, or was never completely imported: 1 to 14.",
+    },
 ];
 
 impl Default for FeedsSettings {
@@ -116,6 +145,9 @@ impl Default for FeedsSettings {
             document_bytes_max: DOCUMENT_BYTES_MAX,
             schedule_interval_seconds: 10,
             archive_folder: None,
+            packages_url: "packages".into(),
+            packages_public_url: None,
+            package_retention_days: RETENTION_DAYS_MAX,
         }
     }
 }
@@ -166,10 +198,11 @@ impl FeedsSettings {
             ("document_bytes_max", self.document_bytes_max),
             ("schedule_interval_seconds", self.schedule_interval_seconds),
         ];
-        match values.into_iter().find(|(_, value)| *value == 0) {
-            Some((key, _)) => Err(ConfigError::NothingFits { key }),
-            None => Ok(()),
+        if let Some((key, _)) = values.into_iter().find(|(_, value)| *value == 0) {
+            return Err(ConfigError::NothingFits { key });
         }
+        let days = self.package_retention_days;
+        if (1..=RETENTION_DAYS_MAX).contains(&days) { Ok(()) } else { Err(ConfigError::Retention { days }) }
     }
 }
 
@@ -198,6 +231,8 @@ mod tests {
             read("DOCUMENT_BYTES_MAX", "0"),
             Err(ConfigError::NothingFits { key: "document_bytes_max" })
         ));
+        assert!(matches!(read("PACKAGE_RETENTION_DAYS", "15"), Err(ConfigError::Retention { days: 15 })));
+        assert!(matches!(read("PACKAGE_RETENTION_DAYS", "0"), Err(ConfigError::Retention { days: 0 })));
         assert!(matches!(read("IMPORT_FOLDERS", "import"), Err(ConfigError::Shape(_))));
     }
 

@@ -6,6 +6,7 @@ mod folder;
 mod head;
 mod page;
 mod spool;
+mod stream;
 
 pub(crate) use head::Head;
 

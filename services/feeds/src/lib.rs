@@ -11,6 +11,7 @@ pub mod export;
 mod fetch;
 mod import;
 pub mod offline;
+mod packages;
 mod ratings;
 mod schedule;
 mod source;
@@ -23,6 +24,7 @@ pub use import::Watcher;
 use config::FeedsSettings;
 use contracts::Service;
 use foundation::Foundation;
+use packages::Packages;
 use runtime::{Lifecycle, Settings};
 use std::net::SocketAddr;
 
@@ -38,6 +40,11 @@ pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<S
     );
     foundation.background("archive", archive::keep_up(feeds.clone()));
     foundation.background("schedule", schedule::run(feeds.clone(), config.schedule_interval()));
-    let server = foundation.server().configure(move |routes| commands::routes(&feeds, routes));
+    let packages = Packages::new(foundation.clone(), settings, &config, feeds.fetcher.clone())?;
+    packages.start();
+    let server = foundation
+        .server()
+        .configure(move |routes| commands::routes(&feeds, routes))
+        .configure(move |routes| packages::routes(&packages, routes));
     Ok(server.start(lifecycle)?)
 }

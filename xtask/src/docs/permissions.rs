@@ -35,6 +35,7 @@ fn commands() -> [(&'static str, Commands); 7] {
     [
         ("tenancy", contracts::tenancy::COMMANDS),
         ("feeds", contracts::feeds::COMMANDS),
+        ("feeds", contracts::packages::commands::COMMANDS),
         ("devices", contracts::devices::COMMANDS),
         ("approvals", contracts::approvals::COMMANDS),
         ("scheduling", contracts::scheduling::COMMANDS),

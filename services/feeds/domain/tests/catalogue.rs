@@ -98,9 +98,7 @@ fn a_feed_needs_a_name_and_a_source() {
 
 #[test]
 fn an_unknown_feed_synchronises_nothing() {
-    given::<Feed>([])
-        .when(record(sync("aa", day(1), 1), true))
-        .then_refused(&FeedRefusal::Unknown);
+    given::<Feed>([]).when(record(sync("aa", day(1), 1), true)).then_refused(&FeedRefusal::Unknown);
     given::<Feed>([]).when(FeedCommand::Examine).then_refused(&FeedRefusal::Unknown);
 }
 
@@ -108,9 +106,7 @@ fn an_unknown_feed_synchronises_nothing() {
 fn a_document_is_recorded_when_it_was_taken_in() {
     let past = [registered().into(), sync("aa", day(1), 3).into()];
     given::<Feed>(past.clone()).when(record(sync("aa", day(1), 0), false)).then_nothing();
-    given::<Feed>(past)
-        .when(record(sync("bb", day(2), 0), true))
-        .then([sync("bb", day(2), 0).into()]);
+    given::<Feed>(past).when(record(sync("bb", day(2), 0), true)).then([sync("bb", day(2), 0).into()]);
 }
 
 #[test]

@@ -3,8 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
 
 mod callers;
+mod catalogue;
+mod feeds;
+mod history;
 mod isolation;
+mod measure;
 mod mutations;
+mod packages;
 mod pages;
 mod reading;
 mod rebuilding;

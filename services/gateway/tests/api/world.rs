@@ -17,7 +17,8 @@ use contracts::devices::{
     MissingPackage, PatchFoundMissing, ScanCompleted,
 };
 use contracts::feeds::{
-    FeedEvent, FeedFormat, FeedKind, FeedRegistered, PatchEvent, PatchFacts, PatchPublished,
+    FeedEvent, FeedFormat, FeedKind, FeedRegistered, FeedSyncFailed, PatchEvent, PatchFacts, PatchPublished,
+    PatchRated, RatingEvent,
 };
 use contracts::permissions::Role;
 use contracts::scheduling::{
@@ -28,7 +29,7 @@ use contracts::tenancy::{
     CustomerEvent, CustomerRegistered, PartnerEvent, PartnerRegistered, RoleGranted, RoleRevoked, UserEvent,
     UserInvited,
 };
-use contracts::{Classification, DevicePlatform, FixTarget, OsRelease, RebootBehaviour, Severity};
+use contracts::{Cadence, Classification, DevicePlatform, FixTarget, OsRelease, RebootBehaviour, Severity};
 use kernel::{
     AlertId, CustomerId, DeploymentId, DeviceId, EventId, FeedId, JobId, PartnerId, PatchId, Personal,
     RuleId, RunId, SubjectId, Tenant, UserId, WebhookId, derived_id,
@@ -54,6 +55,9 @@ pub(crate) struct World {
     pub(crate) scan_job: JobId,
     pub(crate) alert: AlertId,
     pub(crate) webhook: WebhookId,
+    /// The partner's own.
+    pub(crate) own_feed: FeedId,
+    pub(crate) own_patch: PatchId,
 }
 
 impl World {
@@ -74,6 +78,8 @@ impl World {
             scan_job: id(),
             alert: id(),
             webhook: id(),
+            own_feed: id(),
+            own_patch: id(),
         }
     }
 
@@ -102,6 +108,9 @@ impl World {
             ("ScanJob", self.scan_job.0),
             ("Alert", self.alert.0),
             ("Webhook", self.webhook.0),
+            ("Feed", self.own_feed.0),
+            ("Patch", self.own_patch.0),
+            ("Package", self.package().0),
         ]
     }
 
@@ -113,6 +122,7 @@ impl World {
         self.record_approvals(system).await;
         self.record_deployment(system).await;
         self.record_alerts(system).await;
+        self.record_packages(system).await;
     }
 
     pub(crate) async fn record_people(&self, system: &System) {
@@ -174,10 +184,54 @@ impl World {
             kind: FeedKind::OsVendor,
             format: FeedFormat::DebianDsaList,
             source: "debian/list".to_owned(),
+            schedule: None,
+            publisher: None,
         });
         system.record(Tenant::PLATFORM, self.feed.0, vec![feed]).await;
         let published = Fact::of::<PatchEvent>(PatchPublished { patch: self.patch_facts() });
         system.record(Tenant::PLATFORM, self.patch.0, vec![published]).await;
+    }
+
+    /// Records what the partner publishes for itself, and what its people think of the shared patch.
+    pub(crate) async fn record_own_catalogue(&self, system: &System) {
+        let of_partner = Tenant::partner(self.partner);
+        let registered = Fact::of::<FeedEvent>(FeedRegistered {
+            feed_id: self.own_feed,
+            name: self.text("feed"),
+            kind: FeedKind::Partner,
+            format: FeedFormat::Csaf,
+            source: "https://updates.example/csaf".to_owned(),
+            schedule: None,
+            publisher: None,
+        });
+        let failed = Fact::of::<FeedEvent>(FeedSyncFailed {
+            feed_id: self.own_feed,
+            code: "feeds.document_malformed".to_owned(),
+            reason: self.text("document"),
+        });
+        system.record(of_partner, self.own_feed.0, vec![registered, failed]).await;
+        let older = id::<PatchId>();
+        for (patch_id, number, supersedes) in [(older, 1, vec![]), (self.own_patch, 2, vec![self.text("1")])]
+        {
+            let facts = PatchFacts {
+                patch_id,
+                feed_id: self.own_feed,
+                vendor_patch_id: self.text(&number.to_string()),
+                name: self.text("own patch"),
+                release_date: NaiveDate::from_ymd_opt(2026, 11, 2 + number).unwrap(),
+                supersedes,
+                ..self.patch_facts()
+            };
+            let published = Fact::of::<PatchEvent>(PatchPublished { patch: facts });
+            system.record(of_partner, patch_id.0, vec![published]).await;
+        }
+        let missing = World { patch: self.own_patch, ..self.clone() }.missing();
+        system.record(self.tenant(), self.device.0, vec![missing]).await;
+        for tenant in [of_partner, self.tenant()] {
+            let comment = Some(self.text("comment"));
+            let rated = Fact::of::<RatingEvent>(PatchRated { patch_id: self.patch, rating: 4, comment });
+            system.record(tenant, id::<PatchId>().0, vec![rated]).await;
+        }
     }
 
     pub(crate) fn patch_facts(&self) -> PatchFacts {
@@ -199,6 +253,13 @@ impl World {
             supersedes: vec!["DSA-5000-1".to_owned()],
             reboot: RebootBehaviour::Never,
             url: None,
+            advisories: vec!["DSA-5380-1".to_owned()],
+            version: None,
+            size_bytes: None,
+            cadence: Cadence::Unscheduled,
+            out_of_band: None,
+            prerequisites: Vec::new(),
+            is_dated: true,
         }
     }
 
