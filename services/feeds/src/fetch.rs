@@ -219,10 +219,12 @@ impl Fetcher {
             first_pause: config.fetch_pause(),
         };
         let private_addresses = config.private_addresses_allowed(environment);
+        // The deadline is kept to around the attempts: here it must not come first.
+        let longest = patience.deadline.saturating_add(patience.stall);
         let client = if private_addresses {
-            runtime::http::external_client(patience.deadline)?
+            runtime::http::external_client(longest)?
         } else {
-            address::public_only_client(patience.deadline)?
+            address::public_only_client(longest)?
         };
         Ok(Self {
             folder: config.import_folder.clone(),

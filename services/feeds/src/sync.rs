@@ -4,7 +4,7 @@
 use crate::archive::Archive;
 use crate::documents::{self, Address, DocumentKey};
 use crate::error::SyncError;
-use crate::fetch::{Fetched, Fetcher, Spooled, Validators};
+use crate::fetch::{FetchError, Fetched, Fetcher, Spooled, Validators};
 use crate::import::{Found, Import, hex, prepared};
 use crate::source::Source;
 use crate::syncs::{self, Counts, Ended, SyncId};
@@ -27,6 +27,8 @@ use web::ApiError;
 
 /// Documents that one document may name: CISA names some 3,000, Red Hat some 20,000 advisories.
 const LINKS_MAX: usize = 50_000;
+/// Documents in a row that a source fails to send, each tried several times, before the others are left for the next time.
+const OUTAGES_MAX: u32 = 3;
 /// Documents of a folder.
 const FOLDER_FILES_MAX: usize = 50_000;
 
@@ -205,8 +207,18 @@ impl Feeds {
         source: Source,
         known: &Validators,
     ) -> Result<Fetched, SyncError> {
+        Ok(self.ask(import, source, known).await??)
+    }
+
+    /// What a source answers, unless the service is stopping.
+    async fn ask(
+        &self,
+        import: &Import<'_>,
+        source: Source,
+        known: &Validators,
+    ) -> Result<Result<Fetched, FetchError>, SyncError> {
         tokio::select! {
-            fetched = self.fetcher.fetch(source, known) => Ok(fetched?),
+            fetched = self.fetcher.fetch(source, known) => Ok(fetched),
             () = import.stop.cancelled() => Err(SyncError::stopping()),
         }
     }
@@ -264,6 +276,7 @@ impl Feeds {
         let mut trail = Trail::default();
         trail.add(source, links, taken);
         let known = self.known_addresses(import, &trail.waiting).await?;
+        let mut outages = 0;
         while let Some((target, link)) = trail.waiting.pop() {
             let address = target.to_string();
             let state = match known.get(&address) {
@@ -273,7 +286,9 @@ impl Feeds {
             if state.is_current(&link) {
                 continue;
             }
-            let outcome = match self.fetch(import, target.clone(), &state.validators).await {
+            let fetched = self.ask(import, target.clone(), &state.validators).await?;
+            outages = if fetched.as_ref().is_err_and(FetchError::is_outage) { outages + 1 } else { 0 };
+            let outcome = match fetched {
                 Ok(Fetched::Document(spooled)) => {
                     if let Some(wanted) =
                         link.sha256.as_ref().filter(|wanted| **wanted != hex(&spooled.sha256))
@@ -287,12 +302,17 @@ impl Feeds {
                     }
                 }
                 Ok(Fetched::Unchanged | Fetched::Folder(_)) => Ok(Vec::new()),
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             };
             match outcome {
                 Ok(links) => trail.add(&target, links, taken),
                 Err(SyncError::Refused { reason, .. }) => taken.refuse(&address, &reason),
                 Err(failed @ SyncError::Failed(_)) => return Err(failed),
+            }
+            if outages == OUTAGES_MAX && !trail.waiting.is_empty() {
+                let left = format!("{} further documents", trail.waiting.len());
+                taken.refuse(&left, "they were not asked for, because the source does not answer");
+                break;
             }
         }
         Ok(())

@@ -35,7 +35,7 @@ pub(super) async fn read(
         };
         in_vain = if download.received() >= before + PROGRESS_BYTES { 1 } else { in_vain + 1 };
         let again_at = pause_after(&error, in_vain, patience)
-            .map(|pause| Instant::now() + pause)
+            .and_then(|pause| Instant::now().checked_add(pause))
             .filter(|again_at| *again_at < ends_at);
         let Some(again_at) = again_at else {
             return Err(match attempts {
@@ -69,6 +69,11 @@ fn pause_after(error: &FetchError, in_vain: u32, patience: Patience) -> Option<D
 }
 
 impl FetchError {
+    /// Whether the source is at fault and not this one document: the next one would fail as well.
+    pub(crate) fn is_outage(&self) -> bool {
+        self.passes() || matches!(self, Self::GaveUp { .. } | Self::Timeout { .. })
+    }
+
     /// Whether the same request may succeed some time later.
     fn passes(&self) -> bool {
         match self {
@@ -135,5 +140,6 @@ mod tests {
             assert!(!status(lasting, None).passes(), "{lasting}");
         }
         assert!(!FetchError::TooLarge { limit: 1 }.passes());
+        assert!(status(503, None).is_outage() && !status(404, None).is_outage());
     }
 }

@@ -3,7 +3,7 @@
 use crate::system::System;
 use crate::vendor::{Reply, serve_in_turn};
 use crate::{OCTOBER, SEPTEMBER};
-use contracts::feeds::FeedFormat::MsrcCvrf;
+use contracts::feeds::FeedFormat::{Csaf, MsrcCvrf};
 use std::sync::Arc;
 
 const FIRST: &str = "200 OK\r\netag: \"first\"";
@@ -212,5 +212,21 @@ async fn plain_http_is_closed_to_feeds_where_the_operator_says_so() {
     let system = System::start_with(&[("ALLOW_HTTP", "false")]).await;
     let refused = system.try_register(MsrcCvrf, "http://vendor.example/oct.xml").await.unwrap_err();
     assert_eq!((refused.status, refused.code.as_str()), (422, "feeds.source_plain_http"));
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_that_is_down_is_not_asked_for_each_of_the_documents_that_are_left() {
+    let system = System::start_with(&[("FETCH_ATTEMPTS", "2")]).await;
+    let list: String = (1..=9).map(|n| format!("\"2026/{n}.json\",\"2026-10-0{n}T08:00:00Z\"\n")).collect();
+    let (list, missing) = (Reply::Whole("200 OK", list), Reply::Whole("404 Not Found", String::new()));
+    let down = Reply::Whole("503 Service Unavailable", String::new());
+    let vendor = serve_in_turn(vec![list, missing, down]).await;
+    let feed_id = system.register(Csaf, &vendor.url).await;
+    let report = system.sync(feed_id).await.answer;
+    // The list, one that is not there, and three times two attempts.
+    assert_eq!(vendor.requests().len(), 8);
+    assert_eq!((report.documents, report.refused.len()), (1, 5));
+    assert!(report.refused[4].starts_with("5 further documents: they were not asked for"), "{report:?}");
     system.stop().await;
 }

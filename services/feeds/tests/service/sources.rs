@@ -59,7 +59,7 @@ async fn a_document_is_fetched_from_the_web() {
 
 #[tokio::test]
 async fn what_a_vendors_server_does_wrong_has_a_name() {
-    let system = System::start_with(&[("DOCUMENT_BYTES_MAX", "10000"), ("FETCH_TIMEOUT_SECONDS", "1")]).await;
+    let system = System::start_with(&[("DOCUMENT_BYTES_MAX", "10000"), ("FETCH_TIMEOUT_SECONDS", "3")]).await;
     let moved = "301 Moved Permanently\r\nlocation: http://127.0.0.1:1/elsewhere";
     for (reply, code) in [
         (Reply::Whole("404 Not Found", "no such month".into()), "feeds.source_status"),
