@@ -264,6 +264,7 @@ mod tests {
             real.fetch_retry_seconds,
             real.document_bytes_max,
             real.schedule_interval_seconds,
+            real.package_retention_days.into(),
         ];
         let described: Vec<u64> = KEYS.iter().filter_map(|key| key.default.parse().ok()).collect();
         assert_eq!(described, real);
