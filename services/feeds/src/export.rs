@@ -37,3 +37,6 @@ fn entry_of(sha256: &str) -> String {
 fn signed_bytes(manifest: &[u8]) -> Vec<u8> {
     [SIGNATURE_CONTEXT, manifest].concat()
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 use contracts::FixTarget;
 use contracts::feeds::{Cvss, Epss, KevEntry, PatchFacts, SsvcInputs};
 pub use feeds_domain::catalogue::Rating;
+use kernel::PatchId;
+use std::collections::HashSet;
 
 /// All that was found in a document.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +40,8 @@ pub struct Contents {
     /// Records left out, each with its reason; at most [`QUARANTINED_MAX`] and a line that counts the rest.
     pub quarantined: Vec<String>,
     more_quarantined: usize,
+    /// Ids of all patches.
+    ids: HashSet<PatchId>,
     /// What patches and vulnerabilities take in memory, about.
     bytes: u64,
 }
@@ -93,13 +97,17 @@ impl Link {
 }
 
 impl Contents {
-    /// Adds a patch.
+    /// Adds a patch; of two with the same id the first one counts.
     pub(crate) fn patch(&mut self, facts: PatchFacts) -> Result<(), DocumentError> {
         if self.patches.len() >= PATCHES_MAX {
             return Err(DocumentError::TooManyRecords { limit: PATCHES_MAX });
         }
-        self.weigh(patch_bytes(&facts))?;
-        self.patches.push(facts);
+        self.weigh(patch_bytes(&facts) + KNOWN_ID_BYTES)?;
+        if self.ids.insert(facts.patch_id) {
+            self.patches.push(facts);
+        } else {
+            self.quarantine(format!("{} is here twice, the first one counts", facts.vendor_patch_id));
+        }
         Ok(())
     }
 
@@ -200,6 +208,8 @@ impl Contents {
     }
 }
 
+/// What it takes to know a patch's id, with free places of the set.
+const KNOWN_ID_BYTES: usize = 40;
 /// What an allocation takes besides its bytes, and what it is a multiple of.
 const ALLOCATION_BYTES: usize = 16;
 
@@ -273,7 +283,14 @@ mod tests {
         let mut patch = identity::blank(feed_id, id, "RHSA-2031:0001", DevicePlatform::Linux, day);
         patch.cves = vec!["CVE-2031-10001".to_owned(); 100_000];
         let mut contents = Contents::default();
-        let refused = (0..1_000).find_map(|_| contents.patch(patch.clone()).err());
+        let numbered = |number: i32| {
+            let id = format!("RHSA-2031:{number:04}");
+            contracts::feeds::PatchFacts {
+                patch_id: identity::patch_id(Vendor::RedHat, &id, &os),
+                ..patch.clone()
+            }
+        };
+        let refused = (0..1_000).find_map(|number| contents.patch(numbered(number)).err());
         assert_eq!(refused, Some(DocumentError::TooLarge { limit: CONTENTS_BYTES_MAX }));
         assert!(contents.patches.len() > 10);
         let facts = VulnerabilityFacts { source: "x".repeat(1 << 20), ..VulnerabilityFacts::default() };

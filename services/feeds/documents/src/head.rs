@@ -80,6 +80,8 @@ impl Head {
             let (skipped, end) = match rest.get(..1)? {
                 "?" => ("?", "?>"),
                 "!" if rest.starts_with("!--") => ("!--", "-->"),
+                // A declaration may hold others in brackets.
+                "!" if rest.find('[') < rest.find('>') && rest.contains('[') => ("!", "]>"),
                 "!" => ("!", ">"),
                 _ => {
                     let tag = rest.split('>').next()?;
@@ -184,6 +186,8 @@ mod tests {
     fn the_root_is_behind_declarations_and_comments() {
         let head = Head::new(b"<?xml version='1.0'?><!-- <x> --><c:root xmlns:c='u'><a/>");
         assert_eq!(head.root(), Some(("root", "c:root xmlns:c='u'")));
+        let head = Head::new(b"<!DOCTYPE x [<!ENTITY a 'b'>]><root/>");
+        assert_eq!(head.root(), Some(("root", "root/")));
         assert_eq!(Head::new(b"<!DOCTYPE html><html>").looks_like(), "a web page");
     }
 

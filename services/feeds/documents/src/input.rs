@@ -136,6 +136,8 @@ impl<'a> Input<'a> {
         let mut head = Vec::new();
         (&mut text).take(HEAD_BYTES as u64).read_to_end(&mut head)?;
         let whole = Cursor::new(head.clone()).chain(text);
+        // Only now: the beginning of what is no text at all is looked at as well.
+        let whole = Checked { inner: whole, open: Vec::new(), read: 0 };
         let counted = Counted { inner: whole, progress: progress.clone() };
         let text = BufReader::with_capacity(BUFFER_BYTES, Box::new(counted) as Box<dyn Read + 'a>);
         Ok((head, Self { text, progress }))
@@ -257,6 +259,45 @@ impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buf)?;
         self.progress.advance(read)?;
+        Ok(read)
+    }
+}
+
+/// Refuses what is not UTF-8, wherever it is: parsers pass over what they do not want, and each would say it otherwise.
+struct Checked<R> {
+    inner: R,
+    /// The beginning of a character that the last bytes were.
+    open: Vec<u8>,
+    read: u64,
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buf)?;
+        let bytes = buf.get(..read).unwrap_or_default();
+        if self.open.is_empty() && bytes.is_ascii() {
+            self.read += read as u64;
+            return Ok(read);
+        }
+        self.open.extend_from_slice(bytes);
+        let before = self.open.len();
+        let wrong = match std::str::from_utf8(&self.open) {
+            Ok(_) => {
+                self.open.clear();
+                None
+            }
+            Err(error) if error.error_len().is_none() && read > 0 => {
+                self.open.drain(..error.valid_up_to());
+                None
+            }
+            Err(error) => Some(error.valid_up_to()),
+        };
+        if let Some(at) = wrong {
+            let at = self.read + (at + read).saturating_sub(before) as u64;
+            let reason = format!("byte {at} is none");
+            return Err(DocumentError::WrongEncoding { encoding: UTF_8.name().to_owned(), reason }.into());
+        }
+        self.read += read as u64;
         Ok(read)
     }
 }

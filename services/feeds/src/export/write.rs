@@ -219,7 +219,7 @@ fn bundled(row: FeedRow, documents: Vec<BundledDocument>) -> Result<BundledFeed,
     Ok(BundledFeed { name, kind, format, source, publisher, documents })
 }
 
-fn write(
+pub(super) fn write(
     archive: &Archive,
     mut manifest: Manifest,
     key: &SigningKey,

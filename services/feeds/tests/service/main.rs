@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, its support as well, and its web servers end with it"
 )]
 
+mod bundles;
 mod connectivity;
 mod demo;
 mod documents;

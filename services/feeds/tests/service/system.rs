@@ -184,6 +184,11 @@ impl System {
         sqlx::query_scalar(query).fetch_all(&mut owner).await.unwrap()
     }
 
+    /// The database, as a service signs in.
+    pub(crate) async fn database(&self) -> eventstore::Database {
+        self.database.connect().await
+    }
+
     /// A connection of the owner's.
     pub(crate) async fn owner(&self) -> PgConnection {
         self.database.owner().await

@@ -40,3 +40,11 @@ pub(super) fn column<'a, K: 'a, R: 'a, C>(
 ) -> Vec<C> {
     rows.into_iter().map(|(key, row)| of(key, row)).collect()
 }
+
+/// A statement about many rows of tables that grow: a plan that is kept from when they were empty would read all of them
+/// for every page of a rebuild.
+pub(super) fn planned_anew(
+    statement: &'static str,
+) -> sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments> {
+    sqlx::query(statement).persistent(false)
+}

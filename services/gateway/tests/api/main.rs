@@ -7,6 +7,7 @@ mod catalogue;
 mod feeds;
 mod history;
 mod isolation;
+mod measure;
 mod mutations;
 mod packages;
 mod pages;

@@ -11,7 +11,7 @@ mod figures;
 
 use crate::DocumentError;
 use crate::contents::Contents;
-use crate::dates::midnight;
+use crate::dates::{day, midnight};
 use crate::head::{Head, Kind};
 use crate::identity::{self, Vendor};
 use crate::input::Input;
@@ -124,7 +124,7 @@ fn advisories<'a>(text: &'a str, contents: &mut Contents) -> Result<Vec<Advisory
 /// `[29 Mar 2023] DSA-5380-1 xorg-server - security update`; ids before 2005 have no second number.
 fn header(line: &str) -> Option<(NaiveDate, &str, &str)> {
     let (date, rest) = line.strip_prefix('[')?.split_once(']')?;
-    let date = NaiveDate::parse_from_str(date.trim(), "%d %b %Y").ok()?;
+    let date = day(date, &["%d %b %Y"])?;
     let rest = rest.trim();
     let (id, title) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let numbers = id.strip_prefix("DSA-").or_else(|| id.strip_prefix("DLA-"))?;

@@ -2,7 +2,7 @@
 
 use super::words;
 use crate::views::Entry;
-use crate::views::later::column;
+use crate::views::later::{column, planned_anew};
 use crate::words::{OutOfBandReason, name};
 use chrono::{DateTime, Utc};
 use contracts::feeds::PatchFacts;
@@ -232,7 +232,7 @@ async fn remember(tx: &mut Tx, changes: &BTreeMap<Uuid, Noted>) -> Result<(), St
           where v.patch_id = c.patch_id and v.partner_id = c.partner_id and v.known_until is null",
         include_str!("../../sql/remember_patches.sql"),
     ] {
-        sqlx::query(statement)
+        planned_anew(statement)
             .bind(&ids)
             .bind(&partners)
             .bind(&times)
