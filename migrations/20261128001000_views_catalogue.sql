@@ -36,8 +36,8 @@ alter table views.patch
   add column kbs           text[]   not null default '{}';
 call es.share_by_partner('views.patch');
 
--- Every list of patches is a walk along one of these. What filters look at is in the index, so that a walk that finds
--- little does not read the rows it passes.
+-- Every list of patches is a walk along one of these, or starts from ids. What filters look at is in the index, so that a
+-- search that finds little does not read the rows it passes.
 create index patch_by_release on views.patch (release_date, seq)
   include (patch_id, partner_id, platform, severity, classification, state, is_kev, out_of_band, feed_id);
 create index patch_by_urgency on views.patch (urgency, release_date, seq)
@@ -45,6 +45,8 @@ create index patch_by_urgency on views.patch (urgency, release_date, seq)
 drop index views.patch_in_order;
 create unique index patch_in_order on views.patch (seq)
   include (patch_id, partner_id, platform, severity, classification, state, is_kev, out_of_band, feed_id);
+create unique index patch_by_id on views.patch (patch_id)
+  include (partner_id, platform, severity, classification, state, is_kev, out_of_band, feed_id, urgency, release_date, seq);
 create index patch_kev on views.patch (release_date, seq) where is_kev;
 create index patch_out_of_band on views.patch (release_date, seq) where out_of_band is not null;
 create index patch_of_feed on views.patch (feed_id, release_date, seq);

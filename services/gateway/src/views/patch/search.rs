@@ -14,8 +14,11 @@ use sqlx::Row;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// What a word leads to at the most for being looked at one by one; what more patches have is met soon on a walk.
-const RARE_MAX: i64 = 1_000;
+/// Patches of a word that are looked at one by one at once: fewer than a short walk passes.
+const RARE_MAX: i64 = 200;
+
+/// The same where the walk found too few: more than these cost what it costs to read all that the words have in common.
+const UNCOMMON_MAX: i64 = 2_000;
 
 /// Which patches are wanted. All that is said must be true of each.
 #[derive(Debug, Clone, Default)]
@@ -127,22 +130,23 @@ impl Search {
         }
         let mut tx = view.tx().await;
         let slice = Slice { edition, order, after, limit };
-        if edition != Edition::Now {
-            return self.read(&mut tx, slice, &Way::Walk).await;
-        }
-        if let Some(lead) = self.lead(&mut tx).await? {
+        let terms = self.terms();
+        if let (Edition::Now, Some(lead)) = (edition, self.exact()) {
             return self.read(&mut tx, slice, &Way::Led(lead)).await;
         }
-        let terms = self.terms();
-        if terms.is_empty() {
+        if edition != Edition::Now || terms.is_empty() {
             return self.read(&mut tx, slice, &Way::Walk).await;
         }
-        let found = self.read(&mut tx, slice, &Way::ShortWalk).await?;
-        if found.len() == limit {
-            return Ok(found);
+        let (count, rarest) = rarest(&mut tx, &terms).await?;
+        if count > RARE_MAX {
+            let found = self.read(&mut tx, slice, &Way::ShortWalk).await?;
+            if found.len() == limit {
+                return Ok(found);
+            }
         }
-        // Each word is frequent, and all of them together are not, or not here.
-        self.read(&mut tx, slice, &Way::Led(Lead::Words(terms))).await
+        // Frequent words, of which all together are not, or not here.
+        let lead = if count > UNCOMMON_MAX { terms } else { vec![rarest] };
+        self.read(&mut tx, slice, &Way::Led(Lead::Words(lead))).await
     }
 
     async fn read(&self, tx: &mut Tx, slice: Slice, way: &Way) -> Result<Vec<Found>, StoreError> {
@@ -162,33 +166,32 @@ impl Search {
         Ok(query.build_query_scalar().persistent(false).fetch_one(&mut **tx).await?)
     }
 
-    /// What leads to few patches, if anything that is asked for does.
-    async fn lead(&self, tx: &mut Tx) -> Result<Option<Lead>, StoreError> {
+    /// An exact id that leads to few patches, if there is one.
+    fn exact(&self) -> Option<Lead> {
         let exact = [
             ("patch", "vendor_patch_id", &self.vendor_patch_id),
             ("patch_kb", "kb", &self.kb),
             ("patch_cve", "cve", &self.cve),
         ];
-        for (table, column, value) in exact {
-            if let Some(value) = value {
-                return Ok(Some(Lead::Exact { table, column, value: value.clone() }));
-            }
-        }
-        let terms = self.terms();
-        if terms.is_empty() {
-            return Ok(None);
-        }
-        let mut query = statement::rarity(&terms, RARE_MAX);
-        let row = query.build().persistent(false).fetch_one(&mut **tx).await?;
-        let mut rarest: Option<(i64, Term)> = None;
-        for (number, term) in terms.into_iter().enumerate() {
-            let count: i64 = row.try_get(number)?;
-            if count <= RARE_MAX && rarest.as_ref().is_none_or(|(fewest, _)| count < *fewest) {
-                rarest = Some((count, term));
-            }
-        }
-        Ok(rarest.map(|(_, term)| Lead::Words(vec![term])))
+        let (table, column, value) = exact.into_iter().find(|(_, _, value)| value.is_some())?;
+        Some(Lead::Exact { table, column, value: value.clone()? })
     }
+}
+
+/// The word that the fewest patches have, and how many these are, counted no further than one above `UNCOMMON_MAX`.
+async fn rarest(tx: &mut Tx, terms: &[Term]) -> Result<(i64, Term), StoreError> {
+    let mut query = statement::rarity(terms, UNCOMMON_MAX);
+    let row = query.build().persistent(false).fetch_one(&mut **tx).await?;
+    let mut rarest: Option<(i64, &Term)> = None;
+    for (number, term) in terms.iter().enumerate() {
+        let count: i64 = row.try_get(number)?;
+        if rarest.is_none_or(|(fewest, _)| count < fewest) {
+            rarest = Some((count, term));
+        }
+    }
+    let (count, term) =
+        rarest.ok_or_else(|| StoreError::Corrupt { what: "a search without words".into() })?;
+    Ok((count, term.clone()))
 }
 
 /// The part of a list that a page shows.
