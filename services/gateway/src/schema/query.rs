@@ -111,7 +111,8 @@ impl Node {
 /// The root of queries.
 pub(crate) struct Query;
 
-#[Object]
+// Its fields are part of the merged object, whose name is `Query`.
+#[Object(name = "RootQuery")]
 impl Query {
     /// The log position that this answer reflects.
     ///
