@@ -33,7 +33,7 @@ impl Seen<PatchRow> {
     }
 
     #[graphql(flatten)]
-    #[expect(clippy::unused_async, reason = "the macro wants it so")]
+    #[expect(clippy::unused_async, reason = "the schema asks for its fields so")]
     async fn described(&self, _ctx: &Context<'_>) -> Described<'_> {
         Described(&self.row)
     }
