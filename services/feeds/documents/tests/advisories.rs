@@ -185,7 +185,8 @@ fn oval(advisory: &Advisory) -> String {
     let cves: String = advisory
         .cves()
         .map(|cve| format!("<reference source='CVE' ref_id='{cve}' ref_url='https://example.org/{cve}'/>"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let id = advisory.id();
     let cpe = advisory.cpe();
     format!(
@@ -210,7 +211,8 @@ fn updateinfo(advisory: &Advisory) -> String {
         }
         None => "rhel-9-for-x86_64-baseos-rpms".to_owned(),
     };
-    let cves: String = advisory.cves().map(|cve| format!("<reference type='cve' id='{cve}'/>")).collect();
+    let cves: String =
+        advisory.cves().map(|cve| format!("<reference type='cve' id='{cve}'/>")).collect::<Vec<_>>().concat();
     let package = |build: &Build| {
         let Build { package, architecture, epoch, version, release } = build;
         format!(

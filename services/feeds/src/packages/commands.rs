@@ -202,14 +202,10 @@ async fn export(
 ) -> Result<Accepted<PackageExport>, ApiError> {
     context.caller.require_anywhere(Permission::ReadCatalogue)?;
     let row = packages.seen(&context, package_id).await?;
-    let contents = match (row.state.as_str(), row.contents) {
-        ("READY", Some(PackageContents { files, .. })) => files,
-        _ => {
-            let message =
-                format!("the package is {}, and only one that is READY can be carried away", row.state);
-            let status = actix_web::http::StatusCode::UNPROCESSABLE_ENTITY;
-            return Err(ApiError::new(status, "feeds.package_not_ready", message));
-        }
+    let ("READY", Some(PackageContents { files: contents, .. })) = (row.state.as_str(), row.contents) else {
+        let message = format!("the package is {}, and only one that is READY can be carried away", row.state);
+        let status = actix_web::http::StatusCode::UNPROCESSABLE_ENTITY;
+        return Err(ApiError::new(status, "feeds.package_not_ready", message));
     };
     let expires_at = Links::expiry(packages.foundation.clock.now());
     let files = contents.into_iter().map(|file| {

@@ -133,13 +133,16 @@ async fn the_notice_and_names_that_lead_elsewhere_are_refused_before_a_byte_come
     depot.close().await;
 }
 
+/// A name, the files, and the code of the refusal.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a [u8])], &'a str);
+
 // Points 48, 49 and 58.
 #[tokio::test]
 async fn files_that_are_no_package_are_told_when_they_are_looked_at_and_end_it_when_they_are_confirmed() {
     let depot = Depot::open().await;
     let (good, bad) = (payload(100), metadata("Fabrikam", "1", None));
     let described = metadata("Contoso", "3", None);
-    let cases: [(&str, &[(&str, &[u8])], &str); 3] = [
+    let cases: [Case<'_>; 3] = [
         ("1", &[("Update.zip", &good)], "feeds.package_metadata_missing"),
         ("2", &[("Metadata.xml", bad.as_bytes()), ("Update.zip", &good)], "feeds.package_vendor_differs"),
         (

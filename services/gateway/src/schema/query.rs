@@ -35,7 +35,6 @@ use uuid::Uuid;
 /// An object with a global id.
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID"))]
-#[expect(clippy::large_enum_variant, reason = "one at a time is on its way into an answer")]
 pub(crate) enum Node {
     Partner(Seen<PartnerRow>),
     Customer(Seen<CustomerRow>),

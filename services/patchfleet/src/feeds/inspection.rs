@@ -7,6 +7,7 @@ use feeds_documents::contents::Contents;
 use feeds_documents::{Document, Options, read};
 use kernel::{FeedId, Refused};
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -41,7 +42,8 @@ fn for_people(document: &Document) -> String {
     let mut text = table.to_string();
     let left_out = contents.quarantined_count();
     if left_out > 0 {
-        text.push_str(&format!("\n{left_out} records were left out:"));
+        // Writing to a String does not fail.
+        let _ = write!(text, "\n{left_out} records were left out:");
         for reason in contents.quarantined.iter().take(LEFT_OUT_SHOWN_MAX) {
             text.push_str("\n  ");
             text.push_str(reason);
