@@ -95,10 +95,19 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Command::Feeds(feeds::Arguments { command: feeds::Command::Import(import) }) => {
                 return import.run(&settings).await;
             }
+            Command::Feeds(feeds::Arguments { command: feeds::Command::ImportBundle(import) }) => {
+                return import.run(&settings).await;
+            }
+            Command::Feeds(feeds::Arguments { command: feeds::Command::Export(export) }) => {
+                export.run(&settings).await
+            }
             Command::Serve { services } => serve::serve(&settings, &services).await,
             Command::Migrate => migrate(&settings).await,
             Command::Restore => restore::run(&settings).await,
-            Command::Settings | Command::Feeds(_) => Ok(()),
+            // Done before, as they need no settings.
+            Command::Settings | Command::Feeds(feeds::Arguments { command: feeds::Command::Inspect(_) }) => {
+                Ok(())
+            }
             Command::Events(arguments) => events::run(&settings, arguments).await,
             Command::Views(arguments) => views::run(&settings, arguments).await,
         }
