@@ -5,6 +5,7 @@ use super::files::{self, PART_BYTES_MAX};
 use super::links::{Links, Purpose};
 use super::table::{self, Row};
 use super::{Packages, commit, removal};
+use actix_web::http::StatusCode;
 use actix_web::web::ServiceConfig;
 use contracts::packages::commands as wish;
 use contracts::packages::commands::{
@@ -202,17 +203,12 @@ async fn export(
 ) -> Result<Accepted<PackageExport>, ApiError> {
     context.caller.require_anywhere(Permission::ReadCatalogue)?;
     let row = packages.seen(&context, package_id).await?;
-    let contents = match (row.state.as_str(), row.contents) {
-        ("READY", Some(PackageContents { files, .. })) => files,
-        _ => {
-            let message =
-                format!("the package is {}, and only one that is READY can be carried away", row.state);
-            let status = actix_web::http::StatusCode::UNPROCESSABLE_ENTITY;
-            return Err(ApiError::new(status, "feeds.package_not_ready", message));
-        }
+    let Some(PackageContents { files, .. }) = row.contents.filter(|_| row.state == "READY") else {
+        let message = format!("the package is {}, and only one that is READY can be carried away", row.state);
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "feeds.package_not_ready", message));
     };
     let expires_at = Links::expiry(packages.foundation.clock.now());
-    let files = contents.into_iter().map(|file| {
+    let files = files.into_iter().map(|file| {
         let url =
             packages.links.address(Purpose::Download, package_id, &file.name, file.size_bytes, expires_at);
         DownloadAddress { file, url }

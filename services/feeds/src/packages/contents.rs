@@ -78,7 +78,7 @@ fn readable(text: &str) -> String {
 /// SHA-256 of the list of files: one line for each, as `sha256sum` writes it with the size besides.
 pub(super) fn manifest_sha256(files: &[PackageFile]) -> String {
     let lines = files.iter().map(|file| format!("{}  {}  {}\n", file.sha256, file.size_bytes, file.name));
-    hex(&lines.fold(Sha256::new(), |hash, line| hash.chain_update(line)).finalize())
+    hex(&lines.fold(Sha256::new(), Sha256::chain_update).finalize())
 }
 
 impl Packages {

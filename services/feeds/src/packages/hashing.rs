@@ -8,8 +8,8 @@ use web::ApiError;
 pub(super) fn resumed(state: Option<&[u8]>) -> Result<Sha256, ApiError> {
     let Some(state) = state else { return Ok(Sha256::new()) };
     let broken = || ApiError::internal(std::io::Error::other("the kept state of a hash cannot be read"));
-    let state = state.try_into().map_err(|_| broken())?;
-    Sha256::deserialize(&state).map_err(|_| broken())
+    let state = state.try_into().map_err(|_mismatch| broken())?;
+    Sha256::deserialize(&state).map_err(|_mismatch| broken())
 }
 
 /// What has to be kept to go on.

@@ -146,7 +146,16 @@ mod tests {
     #[tokio::test]
     async fn a_folder_keeps_objects_and_loses_those_of_one_package_only() {
         let folder = tempfile::tempdir().unwrap();
-        let storage = Storage::open(folder.path().join("new/packages").to_str().unwrap()).unwrap();
+        keeps_and_loses(&Storage::open(folder.path().join("new/packages").to_str().unwrap()).unwrap()).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs an S3-compatible storage with a bucket `patchfleet`, named by the usual AWS_… variables"]
+    async fn a_bucket_keeps_objects_and_loses_those_of_one_package_only() {
+        keeps_and_loses(&Storage::open("s3://patchfleet/stored/here").unwrap()).await;
+    }
+
+    async fn keeps_and_loses(storage: &Storage) {
         let [own, other] =
             [ID, PackageId(Uuid::from_u128(2))].map(|id| Storage::object(id, "Update (1).zip", 7, id.0));
         for object in [&own, &other] {

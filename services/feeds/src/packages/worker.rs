@@ -49,12 +49,11 @@ async fn round(
     leadership: &mut Option<Leadership>,
     busy: &Busy,
 ) -> Result<(), ApiError> {
-    match leadership {
-        Some(leadership) => leadership.confirm().await.map_err(store_failed)?,
-        None => {
-            let database = &packages.foundation.database;
-            *leadership = Leadership::seek(database, LEADERSHIP).await.map_err(store_failed)?;
-        }
+    if let Some(leadership) = leadership {
+        leadership.confirm().await.map_err(store_failed)?;
+    } else {
+        let database = &packages.foundation.database;
+        *leadership = Leadership::seek(database, LEADERSHIP).await.map_err(store_failed)?;
     }
     if leadership.is_none() {
         return Ok(());

@@ -8,6 +8,9 @@ use contracts::packages::commands::{
 use kernel::PackageId;
 use serde_json::json;
 
+/// Names with bytes.
+type Files<'a> = &'a [(&'a str, &'a [u8])];
+
 fn announce(package_id: PackageId, name: &str, sha256: Option<String>) -> StartPackageUpload {
     StartPackageUpload { package_id, files: vec![AnnouncedFile { name: name.into(), size_bytes: 4, sha256 }] }
 }
@@ -139,7 +142,7 @@ async fn files_that_are_no_package_are_told_when_they_are_looked_at_and_end_it_w
     let depot = Depot::open().await;
     let (good, bad) = (payload(100), metadata("Fabrikam", "1", None));
     let described = metadata("Contoso", "3", None);
-    let cases: [(&str, &[(&str, &[u8])], &str); 3] = [
+    let cases: [(&str, Files<'_>, &str); 3] = [
         ("1", &[("Update.zip", &good)], "feeds.package_metadata_missing"),
         ("2", &[("Metadata.xml", bad.as_bytes()), ("Update.zip", &good)], "feeds.package_vendor_differs"),
         (

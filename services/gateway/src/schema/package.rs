@@ -177,7 +177,7 @@ impl Seen<PackageRow> {
 
     /// What was read from its files.
     async fn contents(&self) -> Option<PackageContents> {
-        self.row.contents.as_ref().map(|contents| PackageContents::from(&contents.0))
+        self.row.contents.as_ref().map(|contents| PackageContents::from(contents.0.as_ref()))
     }
 
     /// Why its files are not there, or are not what they should be.

@@ -35,7 +35,7 @@ pub(crate) struct PackageRow {
     pub(crate) state: PackageState,
     pub(crate) certification: PackageCertification,
     pub(crate) files: Json<Vec<PackageFile>>,
-    pub(crate) contents: Option<Json<PackageContents>>,
+    pub(crate) contents: Option<Json<Box<PackageContents>>>,
     pub(crate) failure_code: Option<String>,
     pub(crate) failure_reason: Option<String>,
     pub(crate) superseded_by: Option<Uuid>,

@@ -231,9 +231,9 @@ impl Aggregate for Package {
         }
     }
 
-    fn evolve(state: PackageState, event: &PackageEvent) -> PackageState {
+    fn evolve(before: PackageState, event: &PackageEvent) -> PackageState {
         use PackageEvent as E;
-        let (package, certification, stage) = match (state, event) {
+        let (package, certification, stage) = match (before, event) {
             (_, E::PackageRegistered(fact)) => {
                 return known(&fact.package, Certification::NotNeeded);
             }
