@@ -67,20 +67,25 @@ fn text(path: &Path) -> Result<String, KeyError> {
 #[cfg(test)]
 mod tests {
     use super::{signing_key, trusted_key};
-    use ed25519_dalek::SigningKey;
-    use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-    use ed25519_dalek::pkcs8::{EncodePrivateKey, EncodePublicKey};
     use kernel::Refused;
+
+    /// The examples of RFC 8410, as `openssl` writes keys.
+    const PRIVATE: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+-----END PRIVATE KEY-----
+";
+    const PUBLIC: &str = "-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----
+";
 
     #[test]
     fn keys_are_read_from_pem_and_not_taken_for_each_other() {
         let folder = tempfile::tempdir().unwrap();
         let (private, public) = (folder.path().join("key.pem"), folder.path().join("key.pub.pem"));
-        let key = SigningKey::from_bytes(&[7; 32]);
-        std::fs::write(&private, key.to_pkcs8_pem(LineEnding::LF).unwrap().as_bytes()).unwrap();
-        std::fs::write(&public, key.verifying_key().to_public_key_pem(LineEnding::LF).unwrap()).unwrap();
-        assert_eq!(signing_key(&private).unwrap().to_bytes(), key.to_bytes());
-        assert_eq!(trusted_key(&public).unwrap(), key.verifying_key());
+        std::fs::write(&private, PRIVATE).unwrap();
+        std::fs::write(&public, PUBLIC).unwrap();
+        assert_eq!(signing_key(&private).unwrap().verifying_key(), trusted_key(&public).unwrap());
         assert_eq!(signing_key(&public).unwrap_err().code(), "feeds.bundle_key_invalid");
         assert_eq!(trusted_key(&private).unwrap_err().code(), "feeds.bundle_key_invalid");
         let nowhere = folder.path().join("nowhere.pem");

@@ -107,10 +107,10 @@ impl From<io::Error> for BundleError {
 
 impl From<ZipError> for BundleError {
     fn from(error: ZipError) -> Self {
-        match error {
-            ZipError::Io(error) => error.into(),
-            error => Self::NotABundle { reason: error.to_string() },
+        if let ZipError::Io(error) = error {
+            return error.into();
         }
+        Self::NotABundle { reason: error.to_string() }
     }
 }
 
@@ -172,14 +172,14 @@ impl Bundle {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut unpacked = zstd::stream::read::Decoder::new(packed).map_err(|_| changed())?;
-        unpacked.window_log_max(DECODER_MEMORY_BYTES_MAX.ilog2()).map_err(|_| changed())?;
+        let mut unpacked = zstd::stream::read::Decoder::new(packed).map_err(|_why| changed())?;
+        unpacked.window_log_max(DECODER_MEMORY_BYTES_MAX.ilog2()).map_err(|_why| changed())?;
         let mut hash = Sha256::new();
         let mut left = *bytes;
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             // What cannot be unpacked was changed, and so was what does not end where it should.
-            let read = unpacked.read(&mut piece).map_err(|_| changed())?;
+            let read = unpacked.read(&mut piece).map_err(|_why| changed())?;
             let Some(piece) = piece.get(..read).filter(|piece| !piece.is_empty()) else { break };
             left = left.checked_sub(read as u64).ok_or_else(changed)?;
             hash.update(piece);

@@ -212,9 +212,10 @@ fn bundled(row: FeedRow, documents: Vec<BundledDocument>) -> Result<BundledFeed,
     let corrupt = |column, word: &str| StoreError::Corrupt {
         what: format!("feeds.feed {feed_id} has the {column} {word:?}"),
     };
-    let kind: FeedKind = serde_json::from_value(kind.as_str().into()).map_err(|_| corrupt("kind", &kind))?;
+    let kind: FeedKind =
+        serde_json::from_value(kind.as_str().into()).map_err(|_why| corrupt("kind", &kind))?;
     let format: FeedFormat =
-        serde_json::from_value(format.as_str().into()).map_err(|_| corrupt("format", &format))?;
+        serde_json::from_value(format.as_str().into()).map_err(|_why| corrupt("format", &format))?;
     let publisher = publisher.map(|Json(publisher)| publisher);
     Ok(BundledFeed { name, kind, format, source, publisher, documents })
 }
@@ -254,9 +255,11 @@ pub(super) fn write(
     writeln!(zip, "{}", BASE64_STANDARD.encode(signature.to_bytes()))?;
     zip.finish().map_err(failed)?.flush()?;
     file.as_file().sync_all()?;
-    file.persist_noclobber(to).map_err(|error| match error.error.kind() {
-        io::ErrorKind::AlreadyExists => ExportError::FileExists { path: to.to_owned() },
-        _ => error.error.into(),
+    file.persist_noclobber(to).map_err(|failed| {
+        if failed.error.kind() == io::ErrorKind::AlreadyExists {
+            return ExportError::FileExists { path: to.to_owned() };
+        }
+        failed.error.into()
     })?;
     Ok(manifest)
 }
@@ -264,13 +267,12 @@ pub(super) fn write(
 /// The archived document as it is packed, and its length: a bundle never holds what the other site would refuse.
 fn verified(archive: &Archive, feed: &str, document: &BundledDocument) -> Result<(File, u64), ExportError> {
     let path = archive.path_of(&document.sha256);
-    let mut packed = File::open(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => ExportError::NotArchived {
-            feed: feed.to_owned(),
-            name: document.name.clone(),
-            sha256: document.sha256.clone(),
-        },
-        _ => error.into(),
+    let mut packed = File::open(&path).map_err(|error| {
+        if error.kind() != io::ErrorKind::NotFound {
+            return error.into();
+        }
+        let (feed, name, sha256) = (feed.to_owned(), document.name.clone(), document.sha256.clone());
+        ExportError::NotArchived { feed, name, sha256 }
     })?;
     let mut hash = Hashed { hash: Sha256::new(), bytes: 0 };
     let unpacked = zstd::stream::copy_decode(&packed, &mut hash);

@@ -170,7 +170,7 @@ fn text(response: &Response, name: HeaderName) -> Option<String> {
     response.headers().get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// What tells this version of a document from every other, byte by byte: a strong ETag, or a time of change that had
+/// What tells this version of a document from every other, byte by byte: a strong `ETag`, or a time of change that had
 /// passed when it was sent (RFC 9110, 8.8.2.2).
 fn strong(validators: &Validators, sent_at: Option<&str>) -> Option<String> {
     if let Some(etag) = &validators.etag {
@@ -263,8 +263,8 @@ mod tests {
 
     #[test]
     fn a_wait_is_a_number_of_seconds_or_a_time_of_the_sources_clock() {
-        assert_eq!(wait("120", None), Some(Duration::from_secs(120)));
-        assert_eq!(wait(A_MINUTE_LATER, Some(AT_NINE)), Some(Duration::from_secs(60)));
+        assert_eq!(wait("120", None), Some(Duration::from_mins(2)));
+        assert_eq!(wait(A_MINUTE_LATER, Some(AT_NINE)), Some(Duration::from_mins(1)));
         assert_eq!(wait(AT_NINE, Some(A_MINUTE_LATER)), Some(Duration::ZERO));
         assert_eq!(wait(AT_NINE, None), None);
         assert_eq!(wait("soon", Some(AT_NINE)), None);

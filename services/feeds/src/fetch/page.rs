@@ -61,11 +61,8 @@ fn pause_after(error: &FetchError, in_vain: u32, patience: Patience) -> Option<D
     let doubled = patience.first_pause.saturating_mul(1 << (in_vain - 1).min(16));
     let jitter = rand::random_range(1_000 - JITTER_PERMILLE..=1_000 + JITTER_PERMILLE);
     let pause = doubled.saturating_mul(jitter) / 1_000;
-    match error {
-        FetchError::Status { retry_after: Some(wanted), .. } if *wanted > RETRY_AFTER_MAX => None,
-        FetchError::Status { retry_after: Some(wanted), .. } => Some(pause.max(*wanted)),
-        _ => Some(pause),
-    }
+    let FetchError::Status { retry_after: Some(wanted), .. } = error else { return Some(pause) };
+    (*wanted <= RETRY_AFTER_MAX).then(|| pause.max(*wanted))
 }
 
 impl FetchError {
@@ -104,7 +101,7 @@ mod tests {
     use std::time::Duration;
 
     const PATIENCE: Patience = Patience {
-        deadline: Duration::from_secs(600),
+        deadline: Duration::from_mins(10),
         stall: Duration::from_secs(30),
         attempts: 4,
         first_pause: Duration::from_secs(5),

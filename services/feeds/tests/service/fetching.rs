@@ -218,7 +218,8 @@ async fn plain_http_is_closed_to_feeds_where_the_operator_says_so() {
 #[tokio::test]
 async fn a_source_that_is_down_is_not_asked_for_each_of_the_documents_that_are_left() {
     let system = System::start_with(&[("FETCH_ATTEMPTS", "2")]).await;
-    let list: String = (1..=9).map(|n| format!("\"2026/{n}.json\",\"2026-10-0{n}T08:00:00Z\"\n")).collect();
+    let lines = (1..=9).map(|n| format!("\"2026/{n}.json\",\"2026-10-0{n}T08:00:00Z\""));
+    let list = lines.collect::<Vec<_>>().join("\n");
     let (list, missing) = (Reply::Whole("200 OK", list), Reply::Whole("404 Not Found", String::new()));
     let down = Reply::Whole("503 Service Unavailable", String::new());
     let vendor = serve_in_turn(vec![list, missing, down]).await;
