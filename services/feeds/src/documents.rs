@@ -49,7 +49,7 @@ impl Import<'_> {
         .fetch_optional(&mut *tx)
         .await?;
         let known = row.map(|row| {
-            let sha256 = row.sha256.try_into().map_err(|_| StoreError::Corrupt {
+            let sha256 = row.sha256.try_into().map_err(|_bytes| StoreError::Corrupt {
                 what: format!("feeds.document {:?} of {} has no SHA-256", document.name, document.feed_id),
             })?;
             let records = u64::try_from(row.records).unwrap_or_default();

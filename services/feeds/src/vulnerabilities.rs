@@ -213,10 +213,10 @@ impl Import<'_> {
     /// Carries out all wishes, those about the same vulnerability one after the other, and appends all events at once.
     async fn tell(&self, tx: &mut Tx, wishes: Vec<Wish>) -> Result<(), SyncError> {
         let cves: HashSet<&str> = wishes.iter().map(|wish| wish.cve.as_str()).collect();
-        let mut shelf = load(tx, &cves).await?;
+        let mut known = load(tx, &cves).await?;
         let mut news: HashMap<String, (i64, Cause, Vec<VulnerabilityEvent>)> = HashMap::new();
         for Wish { cve, what, command } in wishes {
-            let stored = shelf
+            let stored = known
                 .entry(cve.clone())
                 .or_insert_with(|| Stored { version: 0, state: VulnerabilityState::default() });
             let events = match Vulnerability::decide(&stored.state, command) {
@@ -255,7 +255,7 @@ impl Import<'_> {
             .iter()
             .filter_map(|(cve, (expected, _, events))| {
                 let version = expected + i64::try_from(events.len()).unwrap_or(i64::MAX);
-                shelf.get(cve).map(|stored| (cve.as_str(), version, &stored.state))
+                known.get(cve).map(|stored| (cve.as_str(), version, &stored.state))
             })
             .collect();
         keep(tx, &kept).await?;

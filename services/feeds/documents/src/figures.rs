@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 /// Memory of all lists: those of Debian's tracker, the longest known, take some 30 MiB.
 const LISTS_BYTES_MAX: usize = 80 << 20;
@@ -123,7 +124,11 @@ fn list_json(list: &BTreeSet<String>) -> Value {
         }
         hash.update(value.as_bytes());
     }
-    let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hash.finalize().iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    });
     json!({"count": list.len(), "sha256": sha256, "first": list.first(), "last": list.last()})
 }
 

@@ -168,6 +168,7 @@ impl<'a> Input<'a> {
     }
 
     /// The next line with its end, or none; a record of several lines marks its own beginning.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the system has many words, and one matters here")]
     pub(crate) fn next_piece(&mut self, line: &mut String) -> Result<bool, DocumentError> {
         line.clear();
         let read = self.text.read_line(line).map_err(|error| match error.kind() {
@@ -238,12 +239,10 @@ struct Bounded<R> {
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buf)?;
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            if self.most == DECODED_BYTES_MAX {
-                DocumentError::TooLarge { limit: DECODED_BYTES_MAX }
-            } else {
-                DocumentError::Bomb { limit: DECODED_RATIO_MAX }
-            }
+        self.left = self.left.checked_sub(read as u64).ok_or(if self.most == DECODED_BYTES_MAX {
+            DocumentError::TooLarge { limit: DECODED_BYTES_MAX }
+        } else {
+            DocumentError::Bomb { limit: DECODED_RATIO_MAX }
         })?;
         Ok(read)
     }

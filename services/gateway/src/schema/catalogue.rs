@@ -33,6 +33,7 @@ impl Seen<PatchRow> {
     }
 
     #[graphql(flatten)]
+    #[expect(clippy::unused_async, reason = "the schema asks for its fields so")]
     async fn described(&self, _ctx: &Context<'_>) -> Described<'_> {
         Described(&self.row)
     }
@@ -146,7 +147,7 @@ impl From<PatchRatingRow> for PatchRating {
 pub(crate) struct Described<'a>(&'a PatchRow);
 
 #[Object]
-impl<'a> Described<'a> {
+impl Described<'_> {
     /// The vendor's own id: `KB5034123`, `DSA-5380-1`.
     async fn vendor_patch_id(&self) -> &str {
         &self.0.vendor_patch_id

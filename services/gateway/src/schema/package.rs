@@ -18,7 +18,7 @@ use chrono::{DateTime, Utc};
 use contracts::packages;
 use uuid::Uuid;
 
-/// The root of queries with those about packages.
+/// The root of queries.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
 pub(crate) struct Queries(pub(crate) Query, pub(crate) PackageQueries);

@@ -7,8 +7,9 @@ use contracts::feeds::{
     Publisher,
 };
 use contracts::permissions::Role;
-use kernel::Tenant;
+use kernel::{Scope, Tenant};
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 use testkit::eventually;
 
 #[tokio::test]
@@ -110,6 +111,43 @@ async fn a_partner_s_own_catalogue_is_for_its_customers_and_nobody_else() {
     assert_eq!(data["patches"]["totalCount"], 2);
     let node = format!("{{ node(id: \"{}\") {{ id }} }}", global("Patch", world.own_patch));
     assert_eq!(system.data(OPERATOR, &node, Value::Null).await["node"], Value::Null);
+    system.stop().await;
+}
+
+#[tokio::test]
+async fn the_database_itself_hides_the_catalogue_of_another_partner() {
+    let system = System::start().await;
+    let [world, other] = ["acker", "beck"].map(World::new);
+    for one in [&world, &other] {
+        one.record(&system).await;
+        one.record_own_catalogue(&system).await;
+    }
+    system.data(&world.subject(Role::PartnerAdmin), "{ position }", Value::Null).await;
+    let database = system.database.connect().await;
+    let (partner_id, customer_id) = (world.partner, world.customer);
+    let scopes = [Scope::Partner { partner_id }, Scope::Customer { partner_id, customer_id }];
+    for table in [
+        "feed",
+        "feed_sync",
+        "patch",
+        "patch_cve",
+        "patch_product_word",
+        "patch_supersedes",
+        "patch_version",
+        "patch_word",
+    ] {
+        let rows = format!("select distinct partner_id from views.{table} order by partner_id");
+        for scope in &scopes {
+            let mut tx = database.begin(scope).await.unwrap();
+            let seen: Vec<uuid::Uuid> =
+                sqlx::query_scalar(AssertSqlSafe(rows.clone())).fetch_all(&mut *tx).await.unwrap();
+            assert!(seen.contains(&world.partner.0), "{table}");
+            assert!(!seen.contains(&other.partner.0), "{table}");
+        }
+        let mut tx = database.begin(&Scope::Platform).await.unwrap();
+        let all: Vec<uuid::Uuid> = sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&mut *tx).await.unwrap();
+        assert!(all.contains(&other.partner.0), "{table}");
+    }
     system.stop().await;
 }
 

@@ -233,7 +233,7 @@ impl Aggregate for Package {
 
     fn evolve(state: PackageState, event: &PackageEvent) -> PackageState {
         use PackageEvent as E;
-        let (package, certification, stage) = match (state, event) {
+        let (package, certification, reached) = match (state, event) {
             (_, E::PackageRegistered(fact)) => {
                 return known(&fact.package, Certification::NotNeeded);
             }
@@ -243,9 +243,9 @@ impl Aggregate for Package {
             (PackageState::Unknown, _) => return PackageState::Unknown,
             (PackageState::Known { package, certification, stage }, _) => (package, certification, stage),
         };
-        let (certification, stage) = match event {
-            E::PackageRegistered(_) | E::OemPackageSubmitted(_) => (certification, stage),
-            E::OemPackageCertified(_) => (Certification::Certified, stage),
+        let (certification, next) = match event {
+            E::PackageRegistered(_) | E::OemPackageSubmitted(_) => (certification, reached),
+            E::OemPackageCertified(_) => (Certification::Certified, reached),
             E::OemCertificationRefused(_) => (certification, Stage::Refused),
             E::PackageDownloadStarted(_) => (certification, Stage::Downloading),
             E::PackageDownloaded(_) => (certification, Stage::Downloaded),
@@ -258,10 +258,10 @@ impl Aggregate for Package {
                 (certification, Stage::Ready { manifest_sha256, is_superseded: false })
             }
             E::PackageInvalid(_) => (certification, Stage::Invalid),
-            E::PackageSuperseded(_) => (certification, superseded(stage)),
+            E::PackageSuperseded(_) => (certification, superseded(reached)),
             E::PackageRemoved(_) => (certification, Stage::Removed),
         };
-        PackageState::Known { package, certification, stage }
+        PackageState::Known { package, certification, stage: next }
     }
 }
 

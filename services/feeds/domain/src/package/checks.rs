@@ -183,6 +183,8 @@ pub(super) fn is_text(text: &str) -> bool {
 
 fn is_address(url: &str) -> bool {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let has_host = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
-    has_host && url.len() <= ADDRESS_CHARS_MAX && !url.chars().any(|c| c.is_control() || c.is_whitespace())
+    let names_server = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    names_server
+        && url.len() <= ADDRESS_CHARS_MAX
+        && !url.chars().any(|c| c.is_control() || c.is_whitespace())
 }

@@ -314,8 +314,8 @@ fn start(
         .base_version
         .as_ref()
         .map(|version| PackagePrerequisite { product: package.product.clone(), version: version.clone() });
-    let needed = package.prerequisites.iter().chain(more).chain(&base);
-    if let Some(refusal) = needed.filter_map(|one| missing(state, one)).next() {
+    let mut needed = package.prerequisites.iter().chain(more).chain(&base);
+    if let Some(refusal) = needed.find_map(|one| missing(state, one)) {
         return Err(refusal);
     }
     match readiness {

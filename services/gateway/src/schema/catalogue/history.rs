@@ -50,6 +50,7 @@ impl CatalogueAt {
 #[Object(name = "PatchVersion")]
 impl Seen<PatchVersionRow> {
     #[graphql(flatten)]
+    #[expect(clippy::unused_async, reason = "the schema asks for its fields so")]
     async fn described(&self, _ctx: &Context<'_>) -> Described<'_> {
         Described(&self.row.patch)
     }

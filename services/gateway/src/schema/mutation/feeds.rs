@@ -115,7 +115,7 @@ pub(crate) struct ConnectivityReport {
     bytes: f64,
     /// How long it took.
     milliseconds: f64,
-    /// Whether the source can say that nothing has changed (ETag or Last-Modified).
+    /// Whether the source can say that nothing has changed (`ETag` or `Last-Modified`).
     conditional: bool,
     /// Stable code of what is wrong.
     code: Option<String>,

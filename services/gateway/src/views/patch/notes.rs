@@ -224,7 +224,7 @@ async fn remember(tx: &mut Tx, changes: &BTreeMap<Uuid, Noted>) -> Result<(), St
     let ids: Vec<Uuid> = column(changes, |patch_id, _| *patch_id);
     let partners: Vec<Uuid> = column(changes, |_, noted| noted.entry.partner_id);
     let times: Vec<DateTime<Utc>> = column(changes, |_, noted| noted.entry.recorded_at);
-    let changed: Vec<i64> = column(changes, |_, noted| noted.entry.seq);
+    let positions: Vec<i64> = column(changes, |_, noted| noted.entry.seq);
     for statement in [
         "update patch_version v
             set known_until = c.recorded_at
@@ -236,7 +236,7 @@ async fn remember(tx: &mut Tx, changes: &BTreeMap<Uuid, Noted>) -> Result<(), St
             .bind(&ids)
             .bind(&partners)
             .bind(&times)
-            .bind(&changed)
+            .bind(&positions)
             .execute(&mut **tx)
             .await?;
     }

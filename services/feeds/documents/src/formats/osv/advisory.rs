@@ -140,7 +140,7 @@ impl Record<'_> {
             if release.packages.is_empty() {
                 continue;
             }
-            match self.patch(vendor, &os, release, &words, &cves, published) {
+            match self.patch(vendor, &os, &release, &words, &cves, published) {
                 Ok(patch) => self.reading.contents.patch(patch)?,
                 Err(reason) => self.reading.contents.quarantine(reason),
             }
@@ -152,7 +152,7 @@ impl Record<'_> {
         &self,
         vendor: Vendor,
         os: &OsRelease,
-        release: Release,
+        release: &Release,
         words: &BTreeSet<String>,
         cves: &BTreeSet<String>,
         published: NaiveDate,
