@@ -1,4 +1,4 @@
-//! Measures the event backbone against the plainest way to do the same work, in turns and in the same run.
+//! Measures the event backbone and the feeds against the plainest way to do the same work, in turns and in the same run.
 
 #![expect(
     clippy::disallowed_methods,
@@ -6,6 +6,7 @@
 )]
 
 pub mod eventstore;
+pub mod feeds;
 pub mod messaging;
 pub mod options;
 pub mod plot;

@@ -4,13 +4,13 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use loadtests::{eventstore, messaging, options::Options, plot, report::Report};
+use loadtests::{eventstore, feeds, messaging, options::Options, plot, report::Report};
 use std::{fs, path::Path, process::ExitCode};
 
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
-    about = "Measures the event backbone against the plainest way to do the same"
+    about = "Measures the event backbone and the feeds against the plainest way to do the same"
 )]
 enum Bench {
     /// Appends, order and followers against INSERT and COPY (parts: append, batch, order, race, reading)
@@ -18,6 +18,8 @@ enum Bench {
     /// Relay, consumers and rebuilds against bare publishing and consuming (parts: relay, consumer, pipeline, latency,
     /// rebuild)
     Messaging(Options),
+    /// Vendors' documents: reading them, and taking them in (parts: month, fixes)
+    Feeds(Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +40,10 @@ fn run(bench: Bench) -> Result<()> {
     let (options, report) = match bench {
         Bench::Eventstore(options) => {
             let report = runtime.block_on(eventstore::run(&options))?;
+            (options, report)
+        }
+        Bench::Feeds(options) => {
+            let report = runtime.block_on(feeds::run(&options))?;
             (options, report)
         }
         Bench::Messaging(options) => {

@@ -1,9 +1,9 @@
-//! Both benches with tiny numbers: every row is there and every number is one. Nothing is said about speed.
+//! All benches with tiny numbers: every row is there and every number is one. Nothing is said about speed.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use clap::Parser;
-use loadtests::{eventstore, messaging, options::Options, plot, report::Report};
+use loadtests::{eventstore, feeds, messaging, options::Options, plot, report::Report};
 
 #[derive(Parser)]
 struct Arguments {
@@ -63,4 +63,11 @@ async fn the_bench_of_the_messages_has_every_row() {
     let report = messaging::run(&tiny()).await.unwrap();
     is_complete(&report, &["throughput", "latency", "rebuild"]);
     assert_eq!(report.figures.iter().filter(|figure| figure.part == "throughput").count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bench_of_the_feeds_has_every_row() {
+    let report = feeds::run(&tiny()).await.unwrap();
+    is_complete(&report, &["month", "fixes"]);
+    assert_eq!(report.figures.len(), 2 * 3);
 }

@@ -2,15 +2,19 @@
 
 use crate::{infra, infra::Infra, process::run_visible, progress::Progress, workspace};
 use anyhow::Result;
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 /// Optimised, but linked quickly.
 const PROFILE: &str = "loadtest";
 
+/// Searches of a catalogue of 30,000 patches, by eight clients.
+const CATALOGUE_SEARCH: &str = "catalogue-search";
+
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Options {
-    /// `eventstore` or `messaging`, then its options (see `cargo xtask bench eventstore --help`)
+    /// `eventstore`, `messaging` or `feeds`, then its options (see `cargo xtask bench eventstore --help`); or
+    /// `catalogue-search`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     arguments: Vec<String>,
 }
@@ -19,6 +23,9 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let root = workspace::root()?;
     let progress = Progress::new();
+    if options.arguments.first().is_some_and(|bench| bench == CATALOGUE_SEARCH) {
+        return search_catalogue(&root, &progress);
+    }
     let step = progress.headline("building the bench");
     let mut cargo = Command::new(workspace::cargo());
     cargo.current_dir(&root).args(["build", "--quiet", "--profile", PROFILE, "--package", "loadtests"]);
@@ -35,5 +42,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let infra = Infra::start(&root, infra::Options::own_and_durable(), &progress)?;
     bench.arg("--own-server").envs(infra.test_variables());
     run_visible("loadtests", &mut bench)?;
+    infra.check_alive()
+}
+
+/// The gateway measures itself: its tests know how to start it and to fill its views.
+fn search_catalogue(root: &Path, progress: &Progress) -> Result<()> {
+    let infra = Infra::start(root, infra::Options::own_and_durable(), progress)?;
+    let mut cargo = Command::new(workspace::cargo());
+    cargo.current_dir(root).envs(infra.test_variables());
+    cargo.args(["test", "--quiet", "--profile", PROFILE, "--package", "gateway", "--test", "api", "measure"]);
+    cargo.args(["--", "--ignored", "--nocapture"]);
+    run_visible("cargo test", &mut cargo)?;
     infra.check_alive()
 }

@@ -97,11 +97,12 @@ fn corrupt(error: serde_json::Error) -> StoreError {
     StoreError::Corrupt { what: format!("a table of approvals contradicts its type: {error}") }
 }
 
-/// Takes a patch of the catalogue in, new or changed.
-pub(crate) async fn keep_patch(tx: &mut Tx, patch: &PatchFacts) -> Result<(), StoreError> {
+/// Takes a patch of the catalogue in, new or changed: the platform's (the nil id) for everybody, a partner's for its own.
+pub(crate) async fn keep_patch(tx: &mut Tx, owner: PartnerId, patch: &PatchFacts) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into approvals.patch (patch_id, vendor_patch_id, name, os_versions, platform, severity, classification)
-         values ($1, $2, $3, $4, $5, $6, $7)
+        "insert into approvals.patch (patch_id, vendor_patch_id, name, os_versions, platform, severity, classification,
+                                      partner_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)
          on conflict (patch_id) do update
             set name = excluded.name,
                 os_versions = excluded.os_versions,
@@ -115,6 +116,7 @@ pub(crate) async fn keep_patch(tx: &mut Tx, patch: &PatchFacts) -> Result<(), St
     .bind(text(&patch.platform)?)
     .bind(text(&patch.severity)?)
     .bind(text(&patch.classification)?)
+    .bind(owner.0)
     .execute(&mut **tx)
     .await?;
     Ok(())

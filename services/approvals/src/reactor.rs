@@ -75,7 +75,9 @@ impl Reactor {
 
     async fn catalogue_changed(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
         match event.read::<PatchEvent>()? {
-            PatchEvent::PatchPublished(fact) => facts::keep_patch(tx, &fact.patch).await?,
+            PatchEvent::PatchPublished(fact) => {
+                facts::keep_patch(tx, event.tenant.partner_id, &fact.patch).await?;
+            }
             PatchEvent::PatchRevised(fact) => self.revised(tx, event, &fact.patch).await?,
             PatchEvent::PatchSuperseded(fact) => {
                 let newer = (fact.superseded_by, fact.superseded_by_vendor_id);
@@ -94,7 +96,7 @@ impl Reactor {
 
     /// A changed severity may let a rule approve what it left pending.
     async fn revised(&self, tx: &mut Tx, event: &Envelope, patch: &PatchFacts) -> Result<(), HandlerError> {
-        facts::keep_patch(tx, patch).await?;
+        facts::keep_patch(tx, event.tenant.partner_id, patch).await?;
         let Some(known) = facts::patch(tx, patch.patch_id).await? else { return Ok(()) };
         let known = [known];
         for tenant in facts::customers_with(tx, patch.patch_id, true).await? {

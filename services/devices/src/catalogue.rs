@@ -58,17 +58,18 @@ pub(crate) async fn take(tx: &mut Tx, position: Position) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Keeps a patch as it is now.
-pub(crate) async fn keep(tx: &mut Tx, patch: &PatchFacts) -> Result<(), StoreError> {
+/// Keeps a patch as it is now: the platform's (the nil id) for everybody's devices, a partner's for its own.
+pub(crate) async fn keep(tx: &mut Tx, owner: PartnerId, patch: &PatchFacts) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into devices.catalogue_patch (patch_id, vendor_patch_id, targets)
-         values ($1, $2, $3)
+        "insert into devices.catalogue_patch (patch_id, vendor_patch_id, targets, partner_id)
+         values ($1, $2, $3, $4)
          on conflict (patch_id) do update
             set vendor_patch_id = excluded.vendor_patch_id, targets = excluded.targets",
     )
     .bind(patch.patch_id.0)
     .bind(&patch.vendor_patch_id)
     .bind(Json(&patch.targets))
+    .bind(owner.0)
     .execute(&mut **tx)
     .await?;
     let items: Vec<String> = patch.targets.iter().map(inventory::item).collect();
@@ -78,12 +79,13 @@ pub(crate) async fn keep(tx: &mut Tx, patch: &PatchFacts) -> Result<(), StoreErr
         .execute(&mut **tx)
         .await?;
     sqlx::query(
-        "insert into devices.catalogue_item (item, patch_id)
-         select distinct new.item, $1::uuid from unnest($2::text[]) as new (item)
+        "insert into devices.catalogue_item (item, patch_id, partner_id)
+         select distinct new.item, $1::uuid, $3::uuid from unnest($2::text[]) as new (item)
          on conflict do nothing",
     )
     .bind(patch.patch_id.0)
     .bind(&items)
+    .bind(owner.0)
     .execute(&mut **tx)
     .await?;
     Ok(())

@@ -75,10 +75,6 @@ impl Consumer for Reactor {
 
 impl Reactor {
     async fn catalogue_changed(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
-        if event.tenant != Tenant::PLATFORM {
-            // The catalogue is everybody's: a partner's own patch must not show up at another's devices.
-            return Ok(Outcome::Park("a patch of one partner's own is not known how to keep".to_owned()));
-        }
         catalogue::take(tx, event.seq).await?;
         let known = match event.read::<PatchEvent>()? {
             PatchEvent::PatchPublished(fact) => return self.patch_changed(tx, event, &fact.patch).await,
@@ -105,7 +101,7 @@ impl Reactor {
     ) -> Result<Outcome, HandlerError> {
         // Who was affected before may not be any more.
         let mut items: BTreeSet<String> = catalogue::items(tx, patch.patch_id).await?.into_iter().collect();
-        catalogue::keep(tx, patch).await?;
+        catalogue::keep(tx, event.tenant.partner_id, patch).await?;
         items.extend(catalogue::items(tx, patch.patch_id).await?);
         let items: Vec<String> = items.into_iter().collect();
         self.judge_anew(tx, event, patch.patch_id, &items).await
@@ -151,7 +147,8 @@ impl Reactor {
         for part in 0..=findings.len() / DELTAS_MAX {
             let cause = event.reaction("devices", &format!("compare {} {part}", holder.device_id));
             let target = Target {
-                scope: &Scope::Platform,
+                // A partner's own patch is judged in the partner's scope, where there are no other devices.
+                scope: &Scope::partner_of(event.tenant),
                 tenant: holder.tenant,
                 stream_id: StreamId(holder.device_id.0),
                 cause: &cause,

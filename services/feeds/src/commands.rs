@@ -4,8 +4,8 @@ use crate::import::{Import, Wish};
 use crate::{documents::DocumentKey, error::SyncError, source::Source, sync::Feeds, syncs};
 use actix_web::web::ServiceConfig;
 use contracts::feeds::{
-    ChangeFeed, ClearPatchRating, DisableFeed, EnableFeed, ImportReport, MarkPatchOutOfBand, RatePatch,
-    RegisterFeed, SyncFeed,
+    ChangeFeed, ClearPatchRating, ConnectivityReport, DisableFeed, EnableFeed, ImportReport,
+    MarkPatchOutOfBand, RatePatch, RegisterFeed, SyncFeed, TestFeed,
 };
 use contracts::{Accepted, permissions::Permission};
 use eventstore::Target;
@@ -23,6 +23,7 @@ pub(crate) fn routes(feeds: &Feeds, routes: &mut ServiceConfig) {
         .service(commands.route(feeds, change_feed))
         .service(commands.route(feeds, disable_feed))
         .service(commands.route(feeds, enable_feed))
+        .service(commands.route(feeds, test_feed))
         .service(commands.route(feeds, sync_feed))
         .service(commands.route(feeds, mark_out_of_band))
         .service(commands.route(feeds, rate_patch))
@@ -34,13 +35,20 @@ fn owner_of(context: &CommandContext) -> PartnerId {
     context.caller.scope.partner_id().unwrap_or(Tenant::PLATFORM.partner_id)
 }
 
+/// A source that this installation may be asked to read.
+fn source_of(feeds: &Feeds, text: &str) -> Result<Source, ApiError> {
+    let source = Source::parse(text).map_err(|refusal| ApiError::refused(&refusal))?;
+    feeds.fetcher.permit(&source).map_err(|refusal| ApiError::refused(&refusal))?;
+    Ok(source)
+}
+
 async fn register_feed(
     feeds: Feeds,
     context: CommandContext,
     command: RegisterFeed,
 ) -> Result<Accepted<FeedId>, ApiError> {
     context.caller.require(Permission::ManageFeeds, None)?;
-    let source = Source::parse(&command.source).map_err(|refusal| ApiError::refused(&refusal))?;
+    let source = source_of(&feeds, &command.source)?;
     let owner = owner_of(&context);
     let by_partner = owner != Tenant::PLATFORM.partner_id;
     source.require_owner(by_partner).map_err(|refusal| ApiError::refused(&refusal))?;
@@ -57,7 +65,7 @@ async fn change_feed(
     command: ChangeFeed,
 ) -> Result<Accepted<FeedId>, ApiError> {
     context.caller.require(Permission::ManageFeeds, None)?;
-    let source = Source::parse(&command.source).map_err(|refusal| ApiError::refused(&refusal))?;
+    let source = source_of(&feeds, &command.source)?;
     let owner = own_feed(&feeds, &context, command.feed_id).await?;
     let by_partner = owner != Tenant::PLATFORM.partner_id;
     source.require_owner(by_partner).map_err(|refusal| ApiError::refused(&refusal))?;
@@ -88,6 +96,17 @@ async fn enable_feed(
     on_feed(&feeds, &context, feed_id, owner, FeedCommand::Enable { feed_id }).await
 }
 
+async fn test_feed(
+    feeds: Feeds,
+    context: CommandContext,
+    command: TestFeed,
+) -> Result<Accepted<ConnectivityReport>, ApiError> {
+    context.caller.require(Permission::ManageFeeds, None)?;
+    own_feed(&feeds, &context, command.feed_id).await?;
+    let answer = feeds.test(command.feed_id).await?;
+    Ok(Accepted { answer, written: None, repeated: false })
+}
+
 async fn sync_feed(
     feeds: Feeds,
     context: CommandContext,
@@ -95,7 +114,7 @@ async fn sync_feed(
 ) -> Result<Accepted<ImportReport>, ApiError> {
     context.caller.require(Permission::ManageFeeds, None)?;
     let owner = own_feed(&feeds, &context, command.feed_id).await?;
-    feeds.sync_to_the_end(context, command.feed_id, owner).await
+    feeds.sync_to_the_end(context.cause, command.feed_id, owner).await
 }
 
 async fn mark_out_of_band(
@@ -113,6 +132,7 @@ async fn mark_out_of_band(
         cause: &context.cause,
         stop: &feeds.foundation.lifecycle.stop,
         owner,
+        watcher: None,
     };
     let marked = async {
         let mut tx = import.begin().await?;

@@ -27,13 +27,13 @@ struct IssueRow {
 }
 
 impl Import<'_> {
-    /// Whether this issue of the document may be taken in.
+    /// Whether this issue of the document may be taken in; answers whether it is a new one.
     pub(crate) async fn examine(
         &self,
         document: DocumentKey<'_>,
         issue: &Issue,
         lists_all: bool,
-    ) -> Result<(), SyncError> {
+    ) -> Result<bool, SyncError> {
         let mut tx = self.begin().await?;
         let row: Option<IssueRow> = sqlx::query_as(
             "select d.sha256, d.document_date, d.records,
@@ -49,15 +49,16 @@ impl Import<'_> {
         .fetch_optional(&mut *tx)
         .await?;
         let known = row.map(|row| {
-            let sha256 = row.sha256.try_into().map_err(|_| StoreError::Corrupt {
+            let sha256 = row.sha256.try_into().map_err(|_bytes| StoreError::Corrupt {
                 what: format!("feeds.document {:?} of {} has no SHA-256", document.name, document.feed_id),
             })?;
             let records = u64::try_from(row.records).unwrap_or_default();
             let last = Issue { sha256, date: row.document_date, records };
             Ok::<_, StoreError>(Known { last, seen_before: row.seen_before, lists_all })
         });
-        examine(known.transpose()?.as_ref(), issue)?;
-        Ok(())
+        let known = known.transpose()?;
+        examine(known.as_ref(), issue)?;
+        Ok(known.is_none_or(|known| known.last.sha256 != issue.sha256 && !known.seen_before))
     }
 
     /// Notes that all of this issue was taken in, and what the web said of it.

@@ -1,6 +1,6 @@
 //! Why a document is not taken in: it is refused, which is a fact about the feed, or the machinery failed.
 
-use crate::{fetch::FetchError, source::SourceRefusal};
+use crate::{export::BundleError, fetch::FetchError, source::SourceRefusal};
 use actix_web::http::StatusCode;
 use eventstore::StoreError;
 use feeds_documents::DocumentError;
@@ -44,6 +44,12 @@ impl From<SourceRefusal> for SyncError {
 
 impl From<FetchError> for SyncError {
     fn from(refusal: FetchError) -> Self {
+        Self::refused(&refusal)
+    }
+}
+
+impl From<BundleError> for SyncError {
+    fn from(refusal: BundleError) -> Self {
         Self::refused(&refusal)
     }
 }

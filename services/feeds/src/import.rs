@@ -11,7 +11,9 @@ use contracts::feeds::{PatchEvent, PatchFacts};
 use eventstore::{Committed, Part, Store, Target, Tx};
 use feeds_documents::contents::Withdrawal;
 use feeds_domain::catalogue::{Patch, PatchCommand, PatchRefusal, PatchState, combined, replaces};
-use kernel::{Aggregate, Cause, CommandId, PartnerId, PatchId, Scope, StreamId, Tenant, canonical_json};
+use kernel::{
+    Aggregate, Cause, CommandId, FeedId, PartnerId, PatchId, Scope, StreamId, Tenant, canonical_json,
+};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
@@ -31,12 +33,34 @@ pub(crate) struct Import<'a> {
     pub(crate) stop: &'a CancellationToken,
     /// Whose feed it is; the nil id is the platform.
     pub(crate) owner: PartnerId,
+    /// Who watches, if somebody does.
+    pub(crate) watcher: Option<&'a dyn Watcher>,
+}
+
+/// Somebody who watches how far an import is.
+pub trait Watcher: Send + Sync {
+    /// So many documents were found.
+    fn found(&self, documents: usize);
+    /// A document is read now.
+    fn reading(&self, name: &str);
+    /// So many of its patches and vulnerabilities are taken in.
+    fn taken(&self, done: usize, of: usize);
+    /// It is done, well or not.
+    fn done(&self);
 }
 
 /// A patch as the document has it.
 pub(crate) struct Found {
     facts: PatchFacts,
     hash: ContentHash,
+}
+
+impl Found {
+    /// The same for another feed than it was read for.
+    pub(crate) fn for_feed(self, feed_id: FeedId) -> Option<Self> {
+        let facts = PatchFacts { feed_id, ..self.facts };
+        Some(Self { hash: hash_of(&facts)?, facts })
+    }
 }
 
 /// Prepares a document's patches: what it says of one patch in several places is put together, a partner's patches get
@@ -49,17 +73,14 @@ pub(crate) fn prepared(patches: Vec<PatchFacts>, owner: PartnerId) -> (Vec<Found
         if owner != Tenant::PLATFORM.partner_id {
             facts.patch_id = PatchId::derived(owner.0, &facts.patch_id.to_string());
         }
-        match places.get(&facts.patch_id) {
-            Some(&at) => {
-                let first = single.swap_remove(at);
-                single.push(combined(first, facts));
-                let last = single.len() - 1;
-                single.swap(at, last);
-            }
-            None => {
-                places.insert(facts.patch_id, single.len());
-                single.push(facts);
-            }
+        if let Some(&at) = places.get(&facts.patch_id) {
+            let first = single.swap_remove(at);
+            single.push(combined(first, facts));
+            let last = single.len() - 1;
+            single.swap(at, last);
+        } else {
+            places.insert(facts.patch_id, single.len());
+            single.push(facts);
         }
     }
     let found = single.into_iter().filter_map(|facts| {
@@ -68,7 +89,7 @@ pub(crate) fn prepared(patches: Vec<PatchFacts>, owner: PartnerId) -> (Vec<Found
                 .push(format!("{}: holds a NUL character", facts.vendor_patch_id.replace('\0', "\u{fffd}")));
             return None;
         };
-        Some(Found { hash, facts })
+        Some(Found { facts, hash })
     });
     (found.collect(), reasons)
 }
@@ -121,8 +142,9 @@ impl Import<'_> {
         found: &[Found],
     ) -> Result<Vec<String>, SyncError> {
         let mut withdrawn = Vec::new();
-        for batch in found.chunks(BATCH) {
+        for (at, batch) in found.chunks(BATCH).enumerate() {
             self.publish(document, batch, &mut withdrawn).await?;
+            self.tell_watcher(at * BATCH + batch.len(), found.len());
         }
         Ok(withdrawn)
     }
@@ -135,16 +157,16 @@ impl Import<'_> {
     ) -> Result<(), SyncError> {
         let mut tx = self.begin().await?;
         let ids: Vec<Uuid> = batch.iter().map(|found| found.facts.patch_id.0).collect();
-        let known = catalogue::recorded(&mut tx, document, &ids).await?;
+        let recorded = catalogue::recorded(&mut tx, document, &ids).await?;
         let is_known = |found: &&Found| {
-            known.get(&found.facts.patch_id).is_some_and(|hash| hash.as_slice() == found.hash)
+            recorded.get(&found.facts.patch_id).is_some_and(|hash| hash.as_slice() == found.hash)
         };
         let news: Vec<&Found> = batch.iter().filter(|found| !is_known(found)).collect();
         if news.is_empty() {
             return Ok(());
         }
         let ids: Vec<Uuid> = news.iter().map(|found| found.facts.patch_id.0).collect();
-        let mut shelf = catalogue::load(&mut tx, &ids).await?;
+        let mut known = catalogue::load(&mut tx, &ids).await?;
         let is_own = |stored: Option<&Stored>| {
             stored.is_none_or(|stored| stored.feed_id == document.feed_id && stored.document == document.name)
         };
@@ -152,7 +174,7 @@ impl Import<'_> {
             .iter()
             .map(|found| {
                 let Found { facts, hash } = found;
-                let by_owner = is_own(shelf.get(&facts.patch_id));
+                let by_owner = is_own(known.get(&facts.patch_id));
                 Wish {
                     patch_id: facts.patch_id,
                     // With the content in its name: the same command, repeated after the document changed, is not a
@@ -162,7 +184,7 @@ impl Import<'_> {
                 }
             })
             .collect();
-        let (outcomes, _) = self.carry_out(&mut tx, document, &mut shelf, wishes).await?;
+        let (outcomes, _) = self.carry_out(&mut tx, document, &mut known, wishes).await?;
 
         let mut counts = Counts::default();
         let (mut said, mut own) = (Vec::new(), Vec::new());
@@ -172,7 +194,7 @@ impl Import<'_> {
                 Outcome::Published => counts.published += 1,
                 Outcome::Changed => {
                     counts.revised += 1;
-                    if is_own(shelf.get(&patch_id)) {
+                    if is_own(known.get(&patch_id)) {
                         own.push(patch_id.0);
                     }
                 }
@@ -260,6 +282,12 @@ impl Import<'_> {
         Ok(())
     }
 
+    pub(crate) fn tell_watcher(&self, done: usize, of: usize) {
+        if let Some(watcher) = self.watcher {
+            watcher.taken(done, of);
+        }
+    }
+
     /// Begins a transaction that writes the catalogue, unless the service is stopping.
     pub(crate) async fn begin(&self) -> Result<Tx, SyncError> {
         if self.stop.is_cancelled() {
@@ -281,8 +309,8 @@ impl Import<'_> {
             return Ok(Vec::new());
         }
         let ids: Vec<Uuid> = wishes.iter().map(|wish| wish.patch_id.0).collect();
-        let mut shelf = catalogue::load(tx, &ids).await?;
-        Ok(self.carry_out(tx, document, &mut shelf, wishes).await?.0)
+        let mut known = catalogue::load(tx, &ids).await?;
+        Ok(self.carry_out(tx, document, &mut known, wishes).await?.0)
     }
 
     /// Carries out one wish about one patch that is known; none where it was withdrawn.
@@ -294,28 +322,28 @@ impl Import<'_> {
     ) -> Result<Option<Committed>, SyncError> {
         let patch_id = wish.patch_id;
         let ids = [patch_id.0];
-        let mut shelf = catalogue::load(tx, &ids).await?;
-        let (outcomes, committed) = self.carry_out(tx, document, &mut shelf, vec![wish]).await?;
+        let mut known = catalogue::load(tx, &ids).await?;
+        let (outcomes, committed) = self.carry_out(tx, document, &mut known, vec![wish]).await?;
         if outcomes.contains(&Outcome::Withdrawn) {
             return Ok(None);
         }
-        let version = shelf.get(&patch_id).map_or(0, |stored| stored.version);
+        let version = known.get(&patch_id).map_or(0, |stored| stored.version);
         Ok(Some(committed.into_iter().next().unwrap_or(Committed { version, pos: None, repeated: false })))
     }
 
-    /// Carries out one wish each about different patches: decides by what the shelf has, appends all events at once, and
-    /// keeps the patches as they are then, on the shelf as well.
+    /// Carries out one wish each about different patches: decides by what is known, appends all events at once, and
+    /// keeps the patches as they are then, in `known` as well.
     async fn carry_out(
         &self,
         tx: &mut Tx,
         document: DocumentKey<'_>,
-        shelf: &mut HashMap<PatchId, Stored>,
+        known: &mut HashMap<PatchId, Stored>,
         wishes: Vec<Wish>,
     ) -> Result<(Vec<Outcome>, Vec<Committed>), SyncError> {
         let mut outcomes = Vec::with_capacity(wishes.len());
         let mut news: Vec<(PatchId, i64, Cause, Vec<PatchEvent>)> = Vec::new();
         for Wish { patch_id, what, command } in wishes {
-            let stored = shelf.entry(patch_id).or_insert_with(|| Stored {
+            let stored = known.entry(patch_id).or_insert_with(|| Stored {
                 state: PatchState::Unknown,
                 version: 0,
                 feed_id: document.feed_id,
@@ -353,7 +381,7 @@ impl Import<'_> {
                 let target = Target {
                     scope: &Scope::Platform,
                     tenant: Tenant::partner(
-                        shelf.get(patch_id).map_or(self.owner, |stored| stored.partner_id),
+                        known.get(patch_id).map_or(self.owner, |stored| stored.partner_id),
                     ),
                     stream_id: StreamId(patch_id.0),
                     cause,
@@ -365,7 +393,7 @@ impl Import<'_> {
         let committed = self.store.append_all_in(tx, &Scope::Platform, &parts).await?;
         let kept: Vec<(PatchId, &Stored)> = news
             .iter()
-            .filter_map(|(patch_id, ..)| shelf.get(patch_id).map(|stored| (*patch_id, stored)))
+            .filter_map(|(patch_id, ..)| known.get(patch_id).map(|stored| (*patch_id, stored)))
             .collect();
         catalogue::keep(tx, &kept).await?;
         Ok((outcomes, committed))

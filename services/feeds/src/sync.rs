@@ -1,9 +1,10 @@
 //! Synchronises a feed: fetch, read, take in, record. What breaks off goes on with the same command, and what was
 //! finished answers as the first time.
 
+use crate::archive::Archive;
 use crate::documents::{self, Address, DocumentKey};
 use crate::error::SyncError;
-use crate::fetch::{Fetched, Fetcher, Spooled, Validators};
+use crate::fetch::{FetchError, Fetched, Fetcher, Spooled, Validators};
 use crate::import::{Found, Import, hex, prepared};
 use crate::source::Source;
 use crate::syncs::{self, Counts, Ended, SyncId};
@@ -16,16 +17,18 @@ use feeds_documents::limits::QUARANTINED_MAX;
 use feeds_documents::{DocumentError, Format, Options, read};
 use feeds_domain::catalogue::{Feed, FeedCommand, FeedRefusal, FeedSettings, FeedState, Issue, LastSync};
 use foundation::{Foundation, store_failed};
-use kernel::{Aggregate, FeedId, PartnerId, Scope, StreamId, Tenant};
+use kernel::{Aggregate, Cause, FeedId, PartnerId, Scope, StreamId, Tenant};
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::{Mutex, oneshot};
 use tracing::Instrument;
-use web::{ApiError, CommandContext};
+use web::ApiError;
 
 /// Documents that one document may name: CISA names some 3,000, Red Hat some 20,000 advisories.
 const LINKS_MAX: usize = 50_000;
+/// Documents in a row that a source fails to send, each tried several times, before the others are left for the next time.
+const OUTAGES_MAX: u32 = 3;
 /// Documents of a folder.
 const FOLDER_FILES_MAX: usize = 50_000;
 
@@ -34,20 +37,36 @@ const FOLDER_FILES_MAX: usize = 50_000;
 pub(crate) struct Feeds {
     pub(crate) foundation: Foundation,
     pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) archive: Option<Archive>,
     /// One document at a time: it may be large, and a repeated command waits here for the answer to the first.
     one_at_a_time: Arc<Mutex<()>>,
 }
 
 /// A document as it was read, ready to be taken in.
-struct Document {
-    format: Format,
+pub(crate) struct Read {
+    /// The document itself, for the archive.
+    file: std::io::Result<std::fs::File>,
+    pub(crate) format: Format,
+    sha256: [u8; 32],
+    validators: Validators,
     found: Vec<Found>,
     contents: Contents,
+    /// Patches that the database cannot hold.
+    unfit: Vec<String>,
+}
+
+impl Read {
+    /// The same for another feed than it was read for, with the SHA-256 of the document.
+    pub(crate) fn for_feed(mut self, feed_id: FeedId, sha256: [u8; 32]) -> Self {
+        self.sha256 = sha256;
+        self.found = self.found.into_iter().filter_map(|found| found.for_feed(feed_id)).collect();
+        self
+    }
 }
 
 /// What was taken in.
 #[derive(Default)]
-struct Taken {
+pub(crate) struct Taken {
     /// Of the first document.
     sha256: Option<String>,
     date: Option<DateTime<Utc>>,
@@ -56,6 +75,7 @@ struct Taken {
     quarantined: Vec<String>,
     refused: Vec<String>,
     documents: u32,
+    new_documents: bool,
 }
 
 impl Taken {
@@ -74,22 +94,22 @@ impl Taken {
 
 /// Where a document was found.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// Its name where its publisher gives it none.
-    name: &'a str,
+    pub(crate) name: &'a str,
     /// Its web address, and what another document said of it.
-    web: Option<(&'a str, Option<&'a Link>)>,
+    pub(crate) web: Option<(&'a str, Option<&'a Link>)>,
 }
 
 impl Feeds {
-    pub(crate) fn new(foundation: Foundation, fetcher: Fetcher) -> Self {
-        Self { foundation, fetcher: Arc::new(fetcher), one_at_a_time: Arc::default() }
+    pub(crate) fn new(foundation: Foundation, fetcher: Fetcher, archive: Option<Archive>) -> Self {
+        Self { foundation, fetcher: Arc::new(fetcher), archive, one_at_a_time: Arc::default() }
     }
 
     /// Synchronises the feed, to its end even when the one who asked does not wait that long.
     pub(crate) async fn sync_to_the_end(
         self,
-        context: CommandContext,
+        cause: Cause,
         feed_id: FeedId,
         owner: PartnerId,
     ) -> Result<Accepted<ImportReport>, ApiError> {
@@ -97,7 +117,7 @@ impl Feeds {
         let lifecycle = self.foundation.lifecycle.clone();
         let work = async move {
             // Nobody may be waiting any more: the answer stands in the database.
-            let _ = tell.send(self.sync(&context, feed_id, owner).await);
+            let _ = tell.send(self.sync(&cause, feed_id, owner).await);
             Ok::<_, Infallible>(())
         };
         lifecycle.spawn("feeds sync", work.in_current_span());
@@ -106,12 +126,12 @@ impl Feeds {
 
     async fn sync(
         &self,
-        context: &CommandContext,
+        cause: &Cause,
         feed_id: FeedId,
         owner: PartnerId,
     ) -> Result<Accepted<ImportReport>, ApiError> {
         let _one = self.one_at_a_time.lock().await;
-        let sync = SyncId { command_id: context.cause.command_id, feed_id };
+        let sync = SyncId { command_id: cause.command_id, feed_id };
         if let Some(ended) = self.ended(sync).await.map_err(store_failed)? {
             return ended.answer(true);
         }
@@ -122,7 +142,7 @@ impl Feeds {
             return Err(ApiError::refused(&FeedRefusal::Unknown));
         };
         let stop = &self.foundation.lifecycle.stop;
-        let import = Import { store, sync, cause: &context.cause, stop, owner };
+        let import = Import { store, sync, cause, stop, owner, watcher: None };
         let outcome = match self.take_in(&import, &state, settings).await {
             Ok(taken) => self.complete(&import, taken, last_sync).await,
             Err(error) => Err(error),
@@ -167,13 +187,18 @@ impl Feeds {
                 self.follow(import, settings, &source, links, &mut taken).await?;
             }
         }
-        // Whichever of the documents came first: what one knows of what the others describe is told now.
+        self.tell_each_other(import).await?;
+        Ok(taken)
+    }
+
+    /// Whichever of the documents came first: what one knows of what the others describe is told now.
+    pub(crate) async fn tell_each_other(&self, import: &Import<'_>) -> Result<(), SyncError> {
         let document = DocumentKey { feed_id: import.sync.feed_id, name: "" };
         import.apply_ratings(document).await?;
         if import.owner == Tenant::PLATFORM.partner_id {
             import.apply_predictions().await?;
         }
-        Ok(taken)
+        Ok(())
     }
 
     async fn fetch(
@@ -182,8 +207,18 @@ impl Feeds {
         source: Source,
         known: &Validators,
     ) -> Result<Fetched, SyncError> {
+        Ok(self.ask(import, source, known).await??)
+    }
+
+    /// What a source answers, unless the service is stopping.
+    async fn ask(
+        &self,
+        import: &Import<'_>,
+        source: Source,
+        known: &Validators,
+    ) -> Result<Result<Fetched, FetchError>, SyncError> {
         tokio::select! {
-            fetched = self.fetcher.fetch(source, known) => Ok(fetched?),
+            fetched = self.fetcher.fetch(source, known) => Ok(fetched),
             () = import.stop.cancelled() => Err(SyncError::stopping()),
         }
     }
@@ -241,6 +276,7 @@ impl Feeds {
         let mut trail = Trail::default();
         trail.add(source, links, taken);
         let known = self.known_addresses(import, &trail.waiting).await?;
+        let mut outages = 0;
         while let Some((target, link)) = trail.waiting.pop() {
             let address = target.to_string();
             let state = match known.get(&address) {
@@ -250,7 +286,9 @@ impl Feeds {
             if state.is_current(&link) {
                 continue;
             }
-            let outcome = match self.fetch(import, target.clone(), &state.validators).await {
+            let fetched = self.ask(import, target.clone(), &state.validators).await?;
+            outages = if fetched.as_ref().is_err_and(FetchError::is_outage) { outages + 1 } else { 0 };
+            let outcome = match fetched {
                 Ok(Fetched::Document(spooled)) => {
                     if let Some(wanted) =
                         link.sha256.as_ref().filter(|wanted| **wanted != hex(&spooled.sha256))
@@ -264,12 +302,17 @@ impl Feeds {
                     }
                 }
                 Ok(Fetched::Unchanged | Fetched::Folder(_)) => Ok(Vec::new()),
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             };
             match outcome {
                 Ok(links) => trail.add(&target, links, taken),
                 Err(SyncError::Refused { reason, .. }) => taken.refuse(&address, &reason),
                 Err(failed @ SyncError::Failed(_)) => return Err(failed),
+            }
+            if outages == OUTAGES_MAX && !trail.waiting.is_empty() {
+                let left = format!("{} further documents", trail.waiting.len());
+                taken.refuse(&left, "they were not asked for, because the source does not answer");
+                break;
             }
         }
         Ok(())
@@ -294,21 +337,34 @@ impl Feeds {
         spooled: Spooled,
         taken: &mut Taken,
     ) -> Result<Vec<Link>, SyncError> {
-        let feed_id = import.sync.feed_id;
-        let Spooled { file, sha256, validators, .. } = spooled;
+        let Spooled { file, sha256, validators } = spooled;
         let received_on = self.foundation.clock.now().date_naive();
-        let Document { format, found, contents } =
-            read_document(file, Options { feed_id, received_on, figures: false }, import.owner, taken)
-                .await?;
-        if format.feed() != settings.format {
+        let options = Options { feed_id: import.sync.feed_id, received_on, figures: false };
+        let read = read_document(file, options, import.owner).await?;
+        if read.format.feed() != settings.format {
             let expected = settings.format;
-            return Err(DocumentError::UnexpectedFormat { expected, found: format }.into());
+            return Err(DocumentError::UnexpectedFormat { expected, found: read.format }.into());
         }
+        self.take_read(import, place, Read { sha256, validators, ..read }, taken).await
+    }
+
+    /// Takes in a document that was read; answers with the documents that it names.
+    pub(crate) async fn take_read(
+        &self,
+        import: &Import<'_>,
+        place: Place<'_>,
+        read: Read,
+        taken: &mut Taken,
+    ) -> Result<Vec<Link>, SyncError> {
+        let Read { file, format, sha256, validators, found, contents, unfit } = read;
+        let feed_id = import.sync.feed_id;
+        taken.quarantine(contents.quarantined);
+        taken.quarantine(unfit);
         let name = contents.document_id.clone().filter(|id| !id.contains('\0'));
         let name = name.as_deref().unwrap_or(place.name);
         let document = DocumentKey { feed_id, name };
         let issue = Issue { sha256, date: contents.document_date, records: contents.records as u64 };
-        import.examine(document, &issue, format.lists_all()).await?;
+        taken.new_documents |= import.examine(document, &issue, format.lists_all()).await?;
 
         let withdrawn = import.publish_all(document, &found).await?;
         taken.described += found.len() - withdrawn.len();
@@ -325,6 +381,9 @@ impl Feeds {
                 "what a partner's feed says of vulnerabilities is not for everybody".to_owned()
             ]);
         }
+        if import.owner == Tenant::PLATFORM.partner_id {
+            self.archive(file, sha256).await;
+        }
         let from = place.web.map(|(address, link)| (address, &validators, link));
         import.taken_in(document, &issue, from).await?;
         taken.documents += 1;
@@ -336,7 +395,7 @@ impl Feeds {
     }
 
     /// Records that the documents were taken in.
-    async fn complete(
+    pub(crate) async fn complete(
         &self,
         import: &Import<'_>,
         taken: Taken,
@@ -386,7 +445,13 @@ impl Feeds {
             quarantined: report.quarantined.clone(),
             refused: report.refused.clone(),
         };
-        let committed = self.on_feed(&mut tx, import, FeedCommand::RecordSync(record)).await?;
+        let committed = self
+            .on_feed(
+                &mut tx,
+                import,
+                FeedCommand::RecordSync { sync: record, new_documents: taken.new_documents },
+            )
+            .await?;
         let pos = match committed.pos {
             Some(pos) => pos,
             None => syncs::feed_pos(&mut tx, sync.feed_id).await?,
@@ -476,12 +541,12 @@ impl Trail {
 }
 
 /// Reads a document away from the threads that serve requests: it may be large, and hostile.
-async fn read_document(
+pub(crate) async fn read_document(
     file: std::fs::File,
     options: Options,
     owner: PartnerId,
-    taken: &mut Taken,
-) -> Result<Document, SyncError> {
+) -> Result<Read, SyncError> {
+    let copy = file.try_clone();
     let reading = tokio::task::spawn_blocking(move || {
         let document = read(file, options)?;
         let mut contents = document.contents;
@@ -493,15 +558,19 @@ async fn read_document(
         contents
             .withdrawn
             .retain(|taken| !taken.vendor_patch_id.contains('\0') && !taken.reason.contains('\0'));
-        Ok::<_, DocumentError>((Document { format: document.format, found, contents }, unfit))
+        let (format, validators) = (document.format, Validators::default());
+        Ok::<_, DocumentError>(Read {
+            file: copy,
+            format,
+            sha256: [0; 32],
+            validators,
+            found,
+            contents,
+            unfit,
+        })
     });
     match reading.await {
-        Ok(read) => {
-            let (mut document, unfit) = read?;
-            taken.quarantine(std::mem::take(&mut document.contents.quarantined));
-            taken.quarantine(unfit);
-            Ok(document)
-        }
+        Ok(read) => Ok(read?),
         Err(panic) => Err(SyncError::Failed(ApiError::internal(panic))),
     }
 }

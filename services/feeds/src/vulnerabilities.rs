@@ -19,6 +19,8 @@ use std::collections::{HashMap, HashSet};
 const BATCH: usize = 500;
 /// Predictions of one statement: a document has some 300,000, and most of them change a little every day.
 const EPSS_BATCH: usize = 10_000;
+/// The source of the list of known exploited vulnerabilities.
+const KEV_SOURCE: &str = "cisa-kev";
 /// The source of predictions.
 const EPSS_SOURCE: &str = "first-epss";
 
@@ -51,8 +53,9 @@ impl Import<'_> {
         for batch in predictions.chunks(EPSS_BATCH) {
             self.keep_predictions(batch).await?;
         }
-        for batch in facts.chunks(BATCH) {
+        for (at, batch) in facts.chunks(BATCH).enumerate() {
             self.describe(document, batch).await?;
+            self.tell_watcher(at * BATCH + batch.len(), facts.len());
         }
         if let Some(listed) = listed {
             self.unlist(&listed).await?;
@@ -85,7 +88,8 @@ impl Import<'_> {
                     cve: facts.cve.clone(),
                     source: facts.source.clone(),
                     said: Box::new(Said {
-                        kev: facts.kev.clone(),
+                        // CISA's own list says it whole; others repeat parts of it.
+                        kev: facts.kev.clone().filter(|_| facts.source == KEV_SOURCE),
                         epss: None,
                         cvss: facts.cvss.clone(),
                         ssvc: facts.ssvc.clone(),
@@ -209,10 +213,10 @@ impl Import<'_> {
     /// Carries out all wishes, those about the same vulnerability one after the other, and appends all events at once.
     async fn tell(&self, tx: &mut Tx, wishes: Vec<Wish>) -> Result<(), SyncError> {
         let cves: HashSet<&str> = wishes.iter().map(|wish| wish.cve.as_str()).collect();
-        let mut shelf = load(tx, &cves).await?;
+        let mut known = load(tx, &cves).await?;
         let mut news: HashMap<String, (i64, Cause, Vec<VulnerabilityEvent>)> = HashMap::new();
         for Wish { cve, what, command } in wishes {
-            let stored = shelf
+            let stored = known
                 .entry(cve.clone())
                 .or_insert_with(|| Stored { version: 0, state: VulnerabilityState::default() });
             let events = match Vulnerability::decide(&stored.state, command) {
@@ -251,7 +255,7 @@ impl Import<'_> {
             .iter()
             .filter_map(|(cve, (expected, _, events))| {
                 let version = expected + i64::try_from(events.len()).unwrap_or(i64::MAX);
-                shelf.get(cve).map(|stored| (cve.as_str(), version, &stored.state))
+                known.get(cve).map(|stored| (cve.as_str(), version, &stored.state))
             })
             .collect();
         keep(tx, &kept).await?;

@@ -105,10 +105,11 @@ async fn services(
     })
 }
 
-/// The same database for reading only, with one state of it for all statements of a transaction.
+/// The same database for reading only, with one state of it for all statements of a transaction. Nobody's question is
+/// worth starting further processes or a compiler for: they take longer than most answers.
 fn reading_url(url: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
-    let options =
-        "options[default_transaction_isolation]=repeatable%20read&options[default_transaction_read_only]=on";
+    let options = "options[default_transaction_isolation]=repeatable%20read&options[default_transaction_read_only]=on\
+         &options[max_parallel_workers_per_gather]=0&options[jit]=off";
     format!("{url}{separator}{options}")
 }

@@ -5,7 +5,7 @@ pub(crate) mod list;
 mod load;
 
 use crate::errors::{coded, failed};
-use crate::schema::connection::{ConnectionOf, Total, page_size};
+use crate::schema::connection::{ConnectionOf, Counted, Total, page_size};
 use access::Caller;
 use async_graphql::connection::Edge;
 use async_graphql::dataloader::DataLoader;
@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use cursor::Cursors;
 use eventstore::{Database, StoreError, Tx};
 use kernel::Position;
-use list::{ById, List, Row};
+use list::{ById, ByName, List, Row};
 use load::{Asked, Batches, Typed};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -134,6 +134,12 @@ impl View {
         Ok(self.row(id).await?.map(|row| self.seen(row)))
     }
 
+    /// The object with this name, if it exists for the caller.
+    pub(crate) async fn named<T: ByName>(&self, name: String) -> Result<Option<Seen<T>>> {
+        let found = self.0.loader.load_one(Typed::<_, T>::new(name)).await.map_err(load::shared)?;
+        Ok(found.map(|row| self.seen(row)))
+    }
+
     /// The object with this id, where there may be none.
     pub(crate) async fn find_some<T: ById>(&self, id: Option<Uuid>) -> Result<Option<Seen<T>>> {
         match id {
@@ -176,7 +182,8 @@ impl View {
         let mut rows = self.rows(list, parent, page.only.clone(), after, limit + 1).await?;
         let has_more = rows.len() > limit;
         rows.truncate(limit);
-        let total = Total { view: self.clone(), count: list.count, parent, only: page.only };
+        let of = Counted::List { count: list.count, parent, only: page.only };
+        let total = Total { view: self.clone(), of };
         let mut connection = ConnectionOf::with_additional_fields(after.is_some(), has_more, total);
         connection.edges.extend(
             rows.into_iter()

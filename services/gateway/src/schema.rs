@@ -10,6 +10,7 @@ pub(crate) mod device;
 pub(crate) mod global_id;
 pub(crate) mod guard;
 pub(crate) mod mutation;
+pub(crate) mod package;
 pub(crate) mod permissions;
 pub(crate) mod position;
 pub(crate) mod query;
@@ -19,19 +20,23 @@ pub(crate) mod tenancy;
 use crate::front::Limits;
 use async_graphql::{SDLExportOptions, Schema};
 use mutation::Mutation;
+use package::{PackageQueries, Queries};
 use query::Query;
 use subscription::Subscription;
 
-pub(crate) type Api = Schema<Query, Mutation, Subscription>;
+pub(crate) type Api = Schema<Queries, Mutation, Subscription>;
 
 /// The schema with everything that guards it.
 pub(crate) fn guarded(limits: &Limits) -> Api {
-    limits.guard(Schema::build(Query, Mutation::default(), Subscription)).extension(guard::Guarding).finish()
+    limits
+        .guard(Schema::build(Queries(Query, PackageQueries), Mutation::default(), Subscription))
+        .extension(guard::Guarding)
+        .finish()
 }
 
 /// The schema alone, for looking at its types.
 pub(crate) fn bare() -> Api {
-    Schema::build(Query, Mutation::default(), Subscription).finish()
+    Schema::build(Queries(Query, PackageQueries), Mutation::default(), Subscription).finish()
 }
 
 /// The schema in the schema definition language, as `docs/schema.graphql` has it.

@@ -12,15 +12,19 @@ pub(crate) mod device_job;
 pub(crate) mod device_patch;
 pub(crate) mod feed;
 mod later;
+pub(crate) mod package;
 pub(crate) mod partner;
 pub(crate) mod patch;
+pub(crate) mod rating;
 pub(crate) mod rule;
 pub(crate) mod scan_job;
+pub(crate) mod site;
 pub(crate) mod user;
+pub(crate) mod vulnerability;
 pub(crate) mod webhook;
 pub(crate) mod whitelist;
 
-use contracts::{alerts, approvals, devices, feeds, scheduling, tenancy};
+use contracts::{alerts, approvals, devices, feeds, packages, scheduling, tenancy};
 use eventstore::{Projection, StoreError, Tx};
 use kernel::{Envelope, EventData};
 use later::Later;
@@ -30,7 +34,7 @@ use uuid::Uuid;
 pub(crate) const NAME: &str = "views";
 
 /// Everything in the schema: a rebuild replaces it as a whole.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 34] = [
     "alert",
     "app_user",
     "approval",
@@ -42,13 +46,27 @@ const TABLES: [&str; 20] = [
     "device_job",
     "device_patch",
     "feed",
+    "feed_sync",
     "job_step",
+    "kev_period",
+    "package",
+    "package_update",
     "partner",
     "patch",
+    "patch_cve",
+    "patch_kb",
+    "patch_product_word",
+    "patch_rating",
+    "patch_supersedes",
+    "patch_version",
+    "patch_word",
     "role_grant",
     "rule",
     "run",
     "scan_job",
+    "site",
+    "site_version",
+    "vulnerability",
     "webhook",
     "whitelist_entry",
 ];
@@ -99,7 +117,15 @@ async fn take(tx: &mut Tx, later: &mut Later, event: &Envelope) -> Result<(), St
     } else if let Some(fact) = read::<feeds::FeedEvent>(event)? {
         feed::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<feeds::PatchEvent>(event)? {
-        patch::apply(tx, entry, fact).await
+        patch::apply(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<feeds::VulnerabilityEvent>(event)? {
+        vulnerability::apply(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<feeds::RatingEvent>(event)? {
+        rating::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<packages::PackageEvent>(event)? {
+        package::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<packages::SiteEvent>(event)? {
+        site::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<devices::DeviceEvent>(event)? {
         device::apply(tx, later, entry, &fact).await?;
         device_patch::apply(tx, later, entry, fact).await

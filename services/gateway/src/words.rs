@@ -32,6 +32,12 @@ words! {
         Security, Critical, Feature, Driver, Firmware, Definition, ServicePack, Configuration, Content, System,
         Other,
     }
+    /// How regularly a kind of patch is published.
+    #[graphql(remote = "contracts::Cadence")]
+    Cadence { Unscheduled, Regular, Monthly, OutOfBand }
+    /// Why a patch came outside of the regular cycle.
+    #[graphql(remote = "contracts::OutOfBandReason")]
+    OutOfBandReason { SecurityFix, KnownIssue, NotSaid }
     /// What the vendor says about restarting.
     #[graphql(remote = "contracts::RebootBehaviour")]
     RebootBehaviour { Never, Maybe, Always, Unknown }
@@ -148,6 +154,38 @@ words! {
     WebhookState { Active, Disabled }
     /// How the delivery of one event to one webhook goes.
     DeliveryState { Delivered, Retrying, DeadLettered }
+    /// What a package is.
+    #[graphql(remote = "contracts::packages::PackageType")]
+    PackageType {
+        Software,
+        Hotfix,
+        /// Of a hardware manufacturer.
+        Oem,
+    }
+    /// Where a package stands.
+    PackageState {
+        Registered, Downloading, DownloadFailed, Downloaded, Uploading, Uploaded, Validating,
+        /// The update is available.
+        Ready,
+        Invalid, Refused, Removed,
+    }
+    /// Whether customers may see a package.
+    PackageCertification { NotNeeded, Awaiting, Certified, Refused }
+    /// Why a package's files are gone.
+    #[graphql(remote = "contracts::packages::PackageRemovalReason")]
+    PackageRemovalReason {
+        ByHand,
+        Superseded,
+        /// Wherever it was approved.
+        Installed,
+        /// Its import was never completed.
+        Abandoned,
+    }
+    /// How a package's way to a customer goes.
+    PackageUpdateState { Started, Completed, Failed }
+    /// How systems reach publishers.
+    #[graphql(remote = "contracts::packages::Connectivity")]
+    Connectivity { Connected, Disconnected, Weak }
     /// What kind of originator an event has.
     #[graphql(remote = "kernel::ActorKind")]
     ActorKind { User, Agent, Rule, System }

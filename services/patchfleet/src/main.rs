@@ -7,6 +7,7 @@
 
 mod backbone;
 mod events;
+mod feeds;
 mod restore;
 mod serve;
 mod views;
@@ -51,6 +52,8 @@ enum Command {
     Restore,
     /// List every setting with its default and meaning.
     Settings,
+    /// Look into vendors' documents, and take them into the catalogue by hand.
+    Feeds(feeds::Arguments),
     /// Look into the log of events, and decide about those that could not be handled.
     ///
     /// Signs in as the services do. Say whose events: --partner ID, --partner ID --customer ID, or --all-tenants.
@@ -67,7 +70,7 @@ fn main() -> ExitCode {
     // Fails only if somebody installed a provider before: then there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("patchfleet: {error:#}");
             ExitCode::FAILURE
@@ -75,22 +78,40 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    // Neither needs settings.
     if let Command::Settings = arguments.command {
-        return serve::print_settings();
+        return serve::print_settings().map(|()| ExitCode::SUCCESS);
+    }
+    if let Command::Feeds(feeds::Arguments { command: feeds::Command::Inspect(inspect) }) = &arguments.command
+    {
+        return inspect.run().map(|()| ExitCode::SUCCESS);
     }
     let settings = Settings::load(arguments.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let _telemetry = telemetry::init(&settings.telemetry, "patchfleet")?;
         match arguments.command {
+            Command::Feeds(feeds::Arguments { command: feeds::Command::Import(import) }) => {
+                return import.run(&settings).await;
+            }
+            Command::Feeds(feeds::Arguments { command: feeds::Command::ImportBundle(import) }) => {
+                return import.run(&settings).await;
+            }
+            Command::Feeds(feeds::Arguments { command: feeds::Command::Export(export) }) => {
+                export.run(&settings).await
+            }
             Command::Serve { services } => serve::serve(&settings, &services).await,
             Command::Migrate => migrate(&settings).await,
             Command::Restore => restore::run(&settings).await,
-            Command::Settings => Ok(()),
+            // Done before, as they need no settings.
+            Command::Settings | Command::Feeds(feeds::Arguments { command: feeds::Command::Inspect(_) }) => {
+                Ok(())
+            }
             Command::Events(arguments) => events::run(&settings, arguments).await,
             Command::Views(arguments) => views::run(&settings, arguments).await,
         }
+        .map(|()| ExitCode::SUCCESS)
     })
 }
 

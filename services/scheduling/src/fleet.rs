@@ -88,7 +88,9 @@ pub(crate) async fn apply_patch(tx: &mut Tx, fact: &PatchEvent) -> Result<(), sq
     let (patch_id, vendor_patch_id) = match fact {
         PatchEvent::PatchPublished(fact) => known(&fact.patch),
         PatchEvent::PatchRevised(fact) => known(&fact.patch),
-        PatchEvent::PatchSuperseded(_) | PatchEvent::PatchWithdrawn(_) => return Ok(()),
+        PatchEvent::PatchSuperseded(_)
+        | PatchEvent::PatchMarkedOutOfBand(_)
+        | PatchEvent::PatchWithdrawn(_) => return Ok(()),
     };
     name_patch(tx, patch_id, &vendor_patch_id).await
 }

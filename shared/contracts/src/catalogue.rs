@@ -1,6 +1,6 @@
 //! All sets of events, for whoever must know every one: stored facts of any type, references, checks.
 
-use crate::{alerts, approvals, auditing, devices, feeds, scheduling, tenancy};
+use crate::{alerts, approvals, auditing, devices, feeds, packages, scheduling, tenancy};
 use kernel::MalformedEvent;
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub struct EventSet {
 }
 
 /// Every set, in the order in which the references show them.
-pub const SETS: [EventSet; 21] = [
+pub const SETS: [EventSet; 23] = [
     tenancy::PartnerEvent::SET,
     tenancy::CustomerEvent::SET,
     tenancy::UserEvent::SET,
@@ -32,6 +32,8 @@ pub const SETS: [EventSet; 21] = [
     feeds::PatchEvent::SET,
     feeds::VulnerabilityEvent::SET,
     feeds::RatingEvent::SET,
+    packages::PackageEvent::SET,
+    packages::SiteEvent::SET,
     devices::EnrolmentTokenEvent::SET,
     devices::DeviceEvent::SET,
     approvals::WhitelistEvent::SET,

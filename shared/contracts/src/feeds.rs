@@ -471,7 +471,7 @@ pub struct ConnectivityReport {
     pub bytes: u64,
     /// How long it took, in milliseconds.
     pub milliseconds: u64,
-    /// Whether the source can say that nothing has changed (ETag or Last-Modified).
+    /// Whether the source can say that nothing has changed (`ETag` or `Last-Modified`).
     pub conditional: bool,
     /// Stable code of what is wrong.
     pub code: Option<String>,

@@ -10,6 +10,7 @@ pub mod auditing;
 pub mod catalogue;
 pub mod devices;
 pub mod feeds;
+pub mod packages;
 pub mod permissions;
 pub mod scheduling;
 #[cfg(feature = "schema")]

@@ -70,6 +70,10 @@ permissions! {
     ManagePartners: [PlatformOperator];
     /// Register feeds and import documents: the platform into the shared catalogue, a partner into its own.
     ManageFeeds: [PlatformOperator, PartnerAdmin];
+    /// Register update packages, import their files and remove them: the platform for everybody, a partner for its customers.
+    ManagePackages: [PlatformOperator, PartnerAdmin];
+    /// Say that a manufacturer's package may be offered to customers.
+    CertifyPackages: [PlatformOperator];
     /// Mark how much a patch matters to the own customers.
     RatePatches: [PartnerAdmin, PartnerOperator, CustomerAdmin, CustomerApprover];
     /// Register customers of the own partner.

@@ -88,8 +88,13 @@ fn every_version_of_every_event_has_an_example() {
 #[test]
 fn every_set_of_events_is_looked_at() {
     let mut declared = BTreeSet::new();
-    for file in std::fs::read_dir(here("src")).unwrap() {
-        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+    let mut waiting = vec![here("src")];
+    while let Some(path) = waiting.pop() {
+        if path.is_dir() {
+            waiting.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = std::fs::read_to_string(path).unwrap();
         let lines = text.lines().filter(|line| !line.trim_start().starts_with('/'));
         let names =
             lines.filter_map(|line| line.split_once(" in \"")).map(|(name, _)| name.trim().to_owned());

@@ -76,6 +76,8 @@ ids! {
     FeedId;
     /// The part of a run for one device.
     JobId;
+    /// One update package with its files.
+    PackageId;
     /// An organisation that looks after customers.
     PartnerId;
     /// One installable correction of software.

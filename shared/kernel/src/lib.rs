@@ -16,8 +16,8 @@ pub use cause::{Actor, ActorKind, Cause};
 pub use event::{Envelope, EventData, MalformedEvent, Position};
 pub use id::{
     AlertId, CommandId, CorrelationId, CustomerId, DeploymentId, DeviceGroupId, DeviceId, EnrolmentTokenId,
-    EventId, FeedId, InvalidId, JobId, PartnerId, PatchId, RuleId, RunId, StreamId, SubjectId, UserId,
-    WebhookId, derived_id,
+    EventId, FeedId, InvalidId, JobId, PackageId, PartnerId, PatchId, RuleId, RunId, StreamId, SubjectId,
+    UserId, WebhookId, derived_id,
 };
 pub use personal::{MalformedPersonal, PERSONAL_KEY, Personal};
 pub use scope::{Scope, Tenant};

@@ -257,7 +257,7 @@ pub(crate) fn advisory(patch: u64) -> String {
 
 /// The id of a patch, which follows from its advisory.
 pub(crate) fn patch_id(patch: u64) -> PatchId {
-    PatchId::derived(contracts::NAMESPACE, &format!("debian/{}/bookworm", advisory(patch)))
+    PatchId::derived(contracts::NAMESPACE, &format!("debian/{}/debian:12", advisory(patch)))
 }
 
 /// The commands that make the catalogue, in the operator's name.

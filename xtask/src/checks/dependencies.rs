@@ -11,11 +11,11 @@ use std::{
     process::Command,
 };
 
-/// They start or watch everything, so they may depend on everything.
-const MAY_DEPEND_ON_ALL: [&str; 3] = ["patchfleet", "journeys", "xtask"];
+/// They start, watch or measure everything, so they may depend on everything.
+const MAY_DEPEND_ON_ALL: [&str; 4] = ["patchfleet", "journeys", "loadtests", "xtask"];
 
 /// Pure besides every `*-domain` crate.
-const PURE: [&str; 3] = ["kernel", "contracts", "scenario"];
+const PURE: [&str; 4] = ["kernel", "contracts", "scenario", "feeds-documents"];
 
 /// Crates that reach the world; a name also stands for the family `<name>-…` and `<name>_…`.
 const IMPURE: [&str; 6] = ["tokio", "sqlx", "lapin", "actix", "reqwest", "opentelemetry"];

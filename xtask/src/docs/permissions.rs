@@ -31,10 +31,11 @@ pub(super) fn page(_: &Path) -> Result<String> {
 
 type Commands = &'static [(&'static str, Permission)];
 
-fn commands() -> [(&'static str, Commands); 7] {
+fn commands() -> [(&'static str, Commands); 8] {
     [
         ("tenancy", contracts::tenancy::COMMANDS),
         ("feeds", contracts::feeds::COMMANDS),
+        ("feeds", contracts::packages::commands::COMMANDS),
         ("devices", contracts::devices::COMMANDS),
         ("approvals", contracts::approvals::COMMANDS),
         ("scheduling", contracts::scheduling::COMMANDS),

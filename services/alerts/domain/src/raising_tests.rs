@@ -172,6 +172,10 @@ fn an_accepted_feed_document_raises_nothing() {
         published: 1,
         revised: 0,
         unchanged: 0,
+        documents: 1,
+        withdrawn: 0,
+        vulnerabilities: 0,
+        refused: Vec::new(),
         quarantined: vec![],
     };
     assert_eq!(alert_for(&Trigger::Feed(fact.into())), None);

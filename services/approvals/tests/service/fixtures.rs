@@ -28,6 +28,13 @@ pub(crate) fn windows() -> PatchFacts {
         supersedes: vec![],
         reboot: RebootBehaviour::Maybe,
         url: None,
+        advisories: Vec::new(),
+        version: None,
+        size_bytes: None,
+        cadence: contracts::Cadence::Monthly,
+        out_of_band: None,
+        prerequisites: Vec::new(),
+        is_dated: true,
     }
 }
 

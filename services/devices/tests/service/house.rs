@@ -453,6 +453,13 @@ fn patch(n: u128, vendor_id: &str, platform: DevicePlatform, target: FixTarget) 
         supersedes: vec![],
         reboot: RebootBehaviour::Unknown,
         url: None,
+        advisories: Vec::new(),
+        version: None,
+        size_bytes: None,
+        cadence: contracts::Cadence::Monthly,
+        out_of_band: None,
+        prerequisites: Vec::new(),
+        is_dated: true,
     }
 }
 

@@ -175,6 +175,36 @@ async fn a_report_that_arrives_many_times_at_once_has_one_effect() {
 }
 
 #[actix_web::test]
+async fn a_partners_own_patch_is_for_the_partners_devices_only() {
+    let house = House::open().await;
+    let (own, strange) = (house.customer().await, house.customer().await);
+    assert_ne!(own.partner_id, strange.partner_id);
+    let holder = house.agent(own, DevicePlatform::Linux).await;
+    let stranger = house.agent(strange, DevicePlatform::Linux).await;
+    let openssl = || scan_of(bookworm(), packages(&[("openssl", "3.0.11")]));
+    holder.scan(&openssl()).await;
+    stranger.scan(&openssl()).await;
+    let published = contracts::feeds::PatchPublished { patch: dsa(1, "openssl", "3.0.12") };
+    house.append(Tenant::partner(own.partner_id), vec![PatchEvent::from(published)]).await;
+    house.settled().await;
+    // Where it is published while the device is known, and where a device is scanned afterwards.
+    let later = house.agent(own, DevicePlatform::Linux).await;
+    let later_stranger = house.agent(strange, DevicePlatform::Linux).await;
+    later.scan(&openssl()).await;
+    later_stranger.scan(&openssl()).await;
+    for (device_id, found) in [
+        (holder.device_id, true),
+        (later.device_id, true),
+        (stranger.device_id, false),
+        (later_stranger.device_id, false),
+    ] {
+        let story = house.story(device_id).await;
+        assert_eq!(story.contains(&"PatchFoundMissing".to_owned()), found, "{story:?}");
+    }
+    house.close().await;
+}
+
+#[actix_web::test]
 async fn an_advisory_that_arrives_while_devices_are_scanned_misses_none_of_them() {
     let house = House::open().await;
     let tenant = house.customer().await;

@@ -17,7 +17,7 @@ impl Paragraph {
     pub(crate) fn first_of(text: &str) -> Self {
         let mut paragraph = Self::default();
         for line in text.lines() {
-            if paragraph.take(line) == Line::Separator && !paragraph.is_empty() || !paragraph.is_bounded() {
+            if paragraph.take(line) == Line::Separator && !paragraph.is_empty() {
                 break;
             }
         }
@@ -31,16 +31,14 @@ impl Paragraph {
         }
         let (mut paragraph, mut has_ended) = (Self::default(), false);
         for line in text.lines() {
-            let line = paragraph.take(line);
-            paragraph.check()?;
-            match line {
+            match paragraph.take(line) {
                 Line::Separator => has_ended = !paragraph.is_empty(),
                 Line::Field if has_ended => {
                     return Err(DocumentError::malformed("it has a second paragraph"));
                 }
                 Line::Field => {}
                 Line::Neither => {
-                    return Err(DocumentError::malformed("a line belongs to no field"));
+                    return Err(DocumentError::malformed(format!("{line:?} belongs to no field")));
                 }
             }
         }
@@ -60,14 +58,6 @@ impl Paragraph {
         self.fields.is_empty()
     }
 
-    fn is_bounded(&self) -> bool {
-        self.fields.len() <= FIELDS_MAX
-    }
-
-    fn check(&self) -> Result<(), DocumentError> {
-        if self.is_bounded() { Ok(()) } else { Err(DocumentError::TooManyRecords { limit: FIELDS_MAX }) }
-    }
-
     /// Takes a line in, and says whether it is the one that ends the paragraph.
     pub(crate) fn take(&mut self, line: &str) -> Line {
         if line.trim_matches([' ', '\t']).is_empty() {
@@ -82,11 +72,11 @@ impl Paragraph {
             return Line::Field;
         }
         match line.split_once(':') {
-            Some((name, value)) => {
+            Some((name, value)) if self.fields.len() < FIELDS_MAX => {
                 self.fields.push((name.to_owned(), value.trim().to_owned()));
                 Line::Field
             }
-            None => Line::Neither,
+            Some(_) | None => Line::Neither,
         }
     }
 }
@@ -124,9 +114,7 @@ impl<'a> Paragraphs<'a> {
             let Some(line) = self.line.strip_suffix('\n') else {
                 return Err(DocumentError::truncated("the last line has no end"));
             };
-            let line = paragraph.take(line.trim_end_matches('\r'));
-            paragraph.check()?;
-            match line {
+            match paragraph.take(line.trim_end_matches('\r')) {
                 Line::Field => {}
                 Line::Neither => self.unreadable_lines += 1,
                 Line::Separator if paragraph.is_empty() => {}

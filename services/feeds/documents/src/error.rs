@@ -137,6 +137,10 @@ impl From<DocumentError> for io::Error {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the system may learn new kinds")]
 impl From<io::Error> for DocumentError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the system has many words, and all others mean the same here"
+    )]
     fn from(error: io::Error) -> Self {
         if let Some(Stopped(error)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
             return error.clone();
@@ -171,6 +175,10 @@ impl From<serde_json::Error> for DocumentError {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn new kinds")]
 impl From<csv::Error> for DocumentError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a reader of another's; whatever else it says, the document is malformed"
+    )]
     fn from(error: csv::Error) -> Self {
         let reason = error.to_string();
         match error.into_kind() {
@@ -182,6 +190,10 @@ impl From<csv::Error> for DocumentError {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn new kinds")]
 impl From<quick_xml::Error> for DocumentError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a reader of another's; whatever else it says, the document is malformed"
+    )]
     fn from(error: quick_xml::Error) -> Self {
         use quick_xml::errors::{Error, IllFormedError};
         match error {

@@ -4,6 +4,7 @@
 //! quarantined while the rest of the document is read.
 
 mod bounded;
+pub(crate) mod nested;
 pub(crate) mod paths;
 
 pub(crate) use bounded::{list, map};
@@ -50,25 +51,6 @@ pub(crate) fn items(
 ) -> Result<(), DocumentError> {
     let walk = Walk::of(&input);
     whole_document(input, &walk, ItemsSeed { each: &mut each, walk: &walk })
-}
-
-/// A part of a document whose entries are objects of entries.
-pub(crate) enum Nested<'a> {
-    /// An outer entry begins.
-    Outer(&'a str),
-    /// An inner entry of the outer one that began last.
-    Inner(&'a str, &'a RawValue),
-    /// The outer entry that began last is no object.
-    NoObject,
-}
-
-/// Reads a document that is one object of objects, where already the inner ones are too large to be held.
-pub(crate) fn nested(
-    input: Input<'_>,
-    mut each: impl FnMut(Nested<'_>) -> Result<(), DocumentError>,
-) -> Result<(), DocumentError> {
-    let walk = Walk::of(&input);
-    whole_document(input, &walk, OuterSeed { each: &mut each, walk: &walk })
 }
 
 /// Reads a document that is small enough to be one value.
@@ -199,100 +181,6 @@ impl<'de> Visitor<'de> for ItemsSeed<'_> {
             self.walk.kept((self.each)(Some(&key), &value))?;
         }
         Ok(())
-    }
-}
-
-type EachNested<'a> = &'a mut dyn FnMut(Nested<'_>) -> Result<(), DocumentError>;
-
-struct OuterSeed<'a> {
-    each: EachNested<'a>,
-    walk: &'a Walk,
-}
-
-impl<'de> DeserializeSeed<'de> for OuterSeed<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for OuterSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            self.walk.progress.mark();
-            self.walk.kept((self.each)(Nested::Outer(&key)))?;
-            map.next_value_seed(InnerSeed { each: self.each, walk: self.walk })?;
-        }
-        Ok(())
-    }
-}
-
-struct InnerSeed<'a> {
-    each: EachNested<'a>,
-    walk: &'a Walk,
-}
-
-impl InnerSeed<'_> {
-    fn no_object<E: serde::de::Error>(self) -> Result<(), E> {
-        self.walk.kept((self.each)(Nested::NoObject))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for InnerSeed<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for InnerSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
-        while let Some((key, value)) = map.next_entry::<String, Box<RawValue>>()? {
-            self.walk.progress.mark();
-            self.walk.kept((self.each)(Nested::Inner(&key, &value)))?;
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
-        Skipped(self.walk).visit_seq(seq)?;
-        self.no_object()
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        self.no_object()
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<(), E> {
-        self.no_object()
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<(), E> {
-        self.no_object()
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<(), E> {
-        self.no_object()
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<(), E> {
-        self.no_object()
-    }
-
-    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<(), E> {
-        self.no_object()
     }
 }
 

@@ -26,8 +26,8 @@ mod rows;
 pub mod text;
 pub mod update_package;
 mod xml;
-mod zipped;
+pub mod zipped;
 
 pub use error::DocumentError;
 pub use format::Format;
-pub use reading::{Document, Options, read};
+pub use reading::{Document, Options, detect, read};

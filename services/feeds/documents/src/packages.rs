@@ -52,12 +52,13 @@ impl Packages {
         };
         let is_it =
             |known: &&mut Build| known.architecture == architecture && known.module.as_deref() == module;
+        let is_full = builds.len() >= BUILDS_MAX;
         match builds.iter_mut().find(is_it) {
             Some(known) if is_later(self.order, version, &known.version) => {
                 version.clone_into(&mut known.version);
             }
             Some(_) => {}
-            None if builds.len() >= BUILDS_MAX => self.is_endless = true,
+            None if is_full => self.is_endless = true,
             None => builds.push(build()),
         }
     }

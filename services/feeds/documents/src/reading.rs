@@ -4,6 +4,7 @@ use crate::contents::Contents;
 use crate::figures::Figures;
 use crate::head::Head;
 use crate::input::{Input, Packing};
+use crate::limits::HEAD_BYTES;
 use crate::{DocumentError, Format, formats, zipped};
 use chrono::NaiveDate;
 use kernel::FeedId;
@@ -72,16 +73,36 @@ pub fn read(mut source: impl Read + Seek, options: Options) -> Result<Document, 
     }
     let unpacked = packing.unpacked(BufReader::with_capacity(1 << 16, source))?;
     let (head, input) = Input::open(unpacked, bytes)?;
-    let head = Head::new(&head);
-    if head.text().trim().is_empty() {
-        return Err(DocumentError::Empty);
-    }
-    let format =
-        Format::of(&head).ok_or_else(|| DocumentError::UnknownFormat { looks_like: head.looks_like() })?;
+    let format = format_of(&Head::new(&head))?;
     drop(head);
     formats::read(format, input, &mut reading)?;
     reading.contents.close();
     Ok(Document { format, contents: reading.contents, figures: reading.figures })
+}
+
+/// Tells the format of a document by its first bytes, as it is told when all of it is read: [`HEAD_BYTES`] are enough.
+pub fn detect(head: &[u8]) -> Result<Format, DocumentError> {
+    let packing = Packing::of(head);
+    if packing == Packing::Zip {
+        return zipped::detect(head);
+    }
+    let mut unpacked = packing.unpacked(head)?;
+    let mut start = Vec::new();
+    // Where compressed bytes break off, what came before is there.
+    let broken_off = unpacked.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut start).err();
+    drop(unpacked);
+    if let Some(error) = broken_off.filter(|_| start.is_empty() && !head.is_empty()) {
+        return Err(error.into());
+    }
+    let (start, _) = Input::open(Box::new(start.as_slice()), head.len() as u64)?;
+    format_of(&Head::new(&start))
+}
+
+fn format_of(head: &Head) -> Result<Format, DocumentError> {
+    if head.text().trim().is_empty() {
+        return Err(DocumentError::Empty);
+    }
+    Format::of(head).ok_or_else(|| DocumentError::UnknownFormat { looks_like: head.looks_like() })
 }
 
 fn read_up_to(source: &mut impl Read, buffer: &mut [u8]) -> Result<usize, DocumentError> {

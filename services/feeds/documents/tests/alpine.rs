@@ -160,6 +160,7 @@ fn a_broken_database_is_refused_with_its_own_code() {
                 .replace("],\n  \"reponame\"", "]},\n  \"reponame\""),
             "feeds.document_unknown_format",
         ),
+        (&JSON.replace("TALOS-2021-0844", &"TALOS ".repeat(1 << 20)), "feeds.document_record_too_large"),
         (&JSON.replace("\"v3.16\"", "316"), "feeds.document_malformed"),
         (&anchored, "feeds.document_malformed"),
         (&aliased, "feeds.document_malformed"),

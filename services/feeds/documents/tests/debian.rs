@@ -128,19 +128,17 @@ fn a_later_advisory_replaces_the_one_before_it_where_it_reaches_all_of_its_packa
 
 #[test]
 fn a_newer_advisory_with_a_lower_version_replaces_nothing() {
-    let document = list(
-        "[02 Jan 2026] DSA-2-1 a - security update\n\t[trixie] - a 1.0~rc1-1\n\
-         [01 Jan 2026] DSA-1-1 a - security update\n\t[trixie] - a 1.0-1\n",
-    );
+    let text = "[02 Jan 2026] DSA-2-1 a - security update\n\t[trixie] - a 1.0~rc1-1\n\
+                [01 Jan 2026] DSA-1-1 a - security update\n\t[trixie] - a 1.0-1\n";
+    let document = list(text);
     assert_eq!(patch(&document, "DSA-2-1", "13").supersedes, [] as [&str; 0]);
 }
 
 #[test]
 fn lines_below_an_unreadable_head_do_not_belong_to_the_advisory_above() {
-    let document = list(
-        "[02 Jan 2026] DSA-2-1 a - security update\n\t[trixie] - a 1.0-1\n\
-         [01 Foo 2026] DSA-1-1 b - security update\n\t[trixie] - b 9.0-1\n",
-    );
+    let text = "[02 Jan 2026] DSA-2-1 a - security update\n\t[trixie] - a 1.0-1\n\
+                [01 Foo 2026] DSA-1-1 b - security update\n\t[trixie] - b 9.0-1\n";
+    let document = list(text);
     assert_eq!(document.contents.patches.len(), 1);
     assert_eq!(document.contents.patches[0].targets.len(), 1);
     assert_eq!(document.contents.quarantined.len(), 1);
@@ -220,6 +218,17 @@ fn a_package_of_the_tracker_may_be_larger_than_a_record() {
     let all: Vec<String> = (1000..1020).map(vulnerability).collect();
     let document = read(Format::DebianTracker, &format!("{{\"linux\": {{{}}}}}", all.join(",")));
     assert_eq!((document.contents.records, document.contents.ratings.len()), (1, 20));
+}
+
+#[test]
+fn a_paragraph_with_more_fields_than_any_real_one_is_not_kept_whole() {
+    let (first, rest) = PACKAGES.split_once("\n\n").unwrap();
+    let many = "X-Field: 1\n".repeat(2_000);
+    let document = read(Format::DebianPackages, &format!("{first}\n{many}\n{rest}"));
+    assert_eq!(document.contents.records, 4);
+    // The first paragraph has ten fields of its own.
+    assert_eq!(document.contents.quarantined.last().unwrap(), "1010 lines belong to no field");
+    assert_eq!(document.to_json()["size_sum"], 42_000);
 }
 
 #[test]

@@ -164,6 +164,8 @@ fn a_broken_document_is_refused_with_its_own_code() {
         (DATABASE[..DATABASE.len() - 20].to_owned(), "feeds.document_truncated"),
         (PAGE[..PAGE.len() - 20].to_owned(), "feeds.document_truncated"),
         (format!("{DATABASE}]"), "feeds.document_malformed"),
+        (DATABASE.replace("fixed in Lantern", &"fixed ".repeat(1 << 20)), "feeds.document_record_too_large"),
+        (PAGE.replace("wick.", &"wick ".repeat(1 << 20)), "feeds.document_record_too_large"),
         (PAGE.replace("\"limit\": 20", "\"limit\": twenty"), "feeds.document_malformed"),
         ("{\"notices\": {\"a\": 1}, \"total_results\": 1}".to_owned(), "feeds.document_malformed"),
         ("{\"9011-1\": 1}".to_owned(), "feeds.document_unknown_format"),

@@ -4,4 +4,5 @@
 //! `feeds-documents`.
 
 pub mod catalogue;
+pub mod package;
 pub mod severity;

@@ -12,7 +12,7 @@ use contracts::{
     RebootBehaviour, Severity,
 };
 use feeds_domain::catalogue::{
-    Feed, FeedCommand, FeedRefusal, FeedSettings, Patch, PatchCommand, PatchRefusal, PatchState, replaces,
+    Feed, FeedCommand, FeedRefusal, FeedSettings, Patch, PatchCommand, PatchRefusal, replaces,
 };
 use kernel::{Aggregate, FeedId, PatchId, fold};
 use proptest::prelude::*;
@@ -58,6 +58,10 @@ fn sync(sha: &str, date: DateTime<Utc>, published: u32) -> FeedSyncCompleted {
     }
 }
 
+fn record(sync: FeedSyncCompleted, new_documents: bool) -> FeedCommand {
+    FeedCommand::RecordSync { sync, new_documents }
+}
+
 fn failure(reason: &str) -> FeedSyncFailed {
     FeedSyncFailed {
         feed_id: feed_id(),
@@ -94,19 +98,15 @@ fn a_feed_needs_a_name_and_a_source() {
 
 #[test]
 fn an_unknown_feed_synchronises_nothing() {
-    given::<Feed>([])
-        .when(FeedCommand::RecordSync(sync("aa", day(1), 1)))
-        .then_refused(&FeedRefusal::Unknown);
+    given::<Feed>([]).when(record(sync("aa", day(1), 1), true)).then_refused(&FeedRefusal::Unknown);
     given::<Feed>([]).when(FeedCommand::Examine).then_refused(&FeedRefusal::Unknown);
 }
 
 #[test]
 fn a_document_is_recorded_when_it_was_taken_in() {
     let past = [registered().into(), sync("aa", day(1), 3).into()];
-    given::<Feed>(past.clone()).when(FeedCommand::RecordSync(sync("aa", day(1), 0))).then_nothing();
-    given::<Feed>(past)
-        .when(FeedCommand::RecordSync(sync("bb", day(2), 0)))
-        .then([sync("bb", day(2), 0).into()]);
+    given::<Feed>(past.clone()).when(record(sync("aa", day(1), 0), false)).then_nothing();
+    given::<Feed>(past).when(record(sync("bb", day(2), 0), true)).then([sync("bb", day(2), 0).into()]);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn the_same_failure_is_news_once_and_its_end_is_news_again() {
         .when(FeedCommand::RecordFailure(failure("cut")))
         .then([failure("cut").into()]);
     given::<Feed>([registered().into(), sync("aa", day(1), 3).into(), failure("cut").into()])
-        .when(FeedCommand::RecordSync(sync("aa", day(1), 0)))
+        .when(record(sync("aa", day(1), 0), false))
         .then([sync("aa", day(1), 0).into()]);
 }
 

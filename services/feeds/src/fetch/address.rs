@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use url::{Host, Url};
 
+/// A server on the other side of the world answers a handshake in less.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A host that has no public address.
 #[derive(Debug, thiserror::Error)]
 #[error("{host} is not a public address")]
@@ -22,6 +25,7 @@ pub(super) fn public_only_client(deadline: Duration) -> reqwest::Result<reqwest:
         .redirect(reqwest::redirect::Policy::none())
         // A proxy would resolve the names itself.
         .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
         .timeout(deadline)
         .user_agent(concat!("patchfleet/", env!("CARGO_PKG_VERSION")))
         .build()
@@ -85,7 +89,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{is_public, require_public};
-    use crate::fetch::Validators;
+    use crate::fetch::{Patience, Validators};
     use kernel::Refused;
 
     #[test]
@@ -120,14 +124,9 @@ mod tests {
     async fn a_name_that_resolves_to_the_own_network_is_refused_by_the_client() {
         let client = super::public_only_client(std::time::Duration::from_secs(5)).unwrap();
         let url = "http://localhost:9/".parse().unwrap();
-        let refused = super::super::page::read(
-            &client,
-            url,
-            &Validators::default(),
-            1,
-            std::time::Duration::from_secs(5),
-        )
-        .await;
+        let limit = std::time::Duration::from_secs(5);
+        let patience = Patience { deadline: limit, stall: limit, attempts: 3, first_pause: limit };
+        let refused = super::super::page::read(&client, url, &Validators::default(), 1, patience).await;
         assert_eq!(refused.unwrap_err().code(), "feeds.source_address_refused");
     }
 }

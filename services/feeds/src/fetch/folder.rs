@@ -1,6 +1,7 @@
 //! Documents in the import folder, and nothing outside of it.
 
-use super::{FetchError, Fetched, Validators, spool::Spool};
+use super::{FetchError, Fetched, Head, Spooled, Validators, spool::Spool};
+use feeds_documents::limits::HEAD_BYTES;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -19,38 +20,92 @@ pub(super) async fn read(folder: PathBuf, path: PathBuf, limit: u64) -> Result<F
 }
 
 fn read_blocking(folder: &Path, path: &Path, limit: u64) -> Result<Fetched, FetchError> {
-    let owned = || path.to_owned();
-    let unreadable =
-        |error: std::io::Error| FetchError::Unreadable { path: path.to_owned(), reason: error.to_string() };
+    match open(folder, path)? {
+        Opened::Folder(files) => Ok(Fetched::Folder(files)),
+        Opened::File(file) => spool_blocking(file, path, limit).map(Fetched::Document),
+    }
+}
+
+/// Reads the beginning of a file below `folder`; of a folder, that of its first file.
+pub(super) async fn head(folder: PathBuf, path: PathBuf) -> Result<Head, FetchError> {
+    let reading = tokio::task::spawn_blocking({
+        let path = path.clone();
+        move || head_blocking(&folder, &path)
+    });
+    reading.await.unwrap_or_else(|panic| Err(FetchError::Unreadable { path, reason: panic.to_string() }))
+}
+
+fn head_blocking(folder: &Path, path: &Path) -> Result<Head, FetchError> {
+    match open(folder, path)? {
+        Opened::Folder(files) => match files.first() {
+            Some(first) => head_blocking(folder, first),
+            None => Err(FetchError::EmptyFolder { path: path.to_owned() }),
+        },
+        Opened::File(file) => {
+            let mut bytes = Vec::new();
+            file.take(HEAD_BYTES as u64).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+            Ok(Head { bytes, conditional: false })
+        }
+    }
+}
+
+enum Opened {
+    File(std::fs::File),
+    /// With the files in it.
+    Folder(Vec<PathBuf>),
+}
+
+fn open(folder: &Path, path: &Path) -> Result<Opened, FetchError> {
+    let unreadable = |error: std::io::Error| unreadable(path, &error);
     let folder = folder.canonicalize().map_err(|error| FetchError::Folder { reason: error.to_string() })?;
     let file = folder.join(path).canonicalize().map_err(|error| {
         if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) {
-            FetchError::Missing { path: owned() }
+            FetchError::Missing { path: path.to_owned() }
         } else {
             unreadable(error)
         }
     })?;
     // After every symbolic link is followed: a link inside the folder to a place inside it is fine.
     if !file.starts_with(&folder) {
-        return Err(FetchError::OutsideFolder { path: owned() });
+        return Err(FetchError::OutsideFolder { path: path.to_owned() });
     }
     let metadata = file.metadata().map_err(unreadable)?;
     if metadata.is_dir() {
-        return files_in(&file, path).map(Fetched::Folder).map_err(unreadable);
+        return files_in(&file, path).map(Opened::Folder).map_err(unreadable);
     }
     // Before opening: a pipe would wait for its writer for ever.
     if !metadata.is_file() {
-        return Err(FetchError::NotAFile { path: owned() });
+        return Err(FetchError::NotAFile { path: path.to_owned() });
     }
-    let mut file = std::fs::File::open(file).map_err(unreadable)?;
+    std::fs::File::open(file).map(Opened::File).map_err(unreadable)
+}
+
+/// Copies a file into a temporary one, at most `limit` bytes of it.
+pub(super) async fn spool(path: &Path, limit: u64) -> Result<Spooled, FetchError> {
+    let path = path.to_owned();
+    let spooling = tokio::task::spawn_blocking({
+        let path = path.clone();
+        move || {
+            let file = std::fs::File::open(&path).map_err(|error| unreadable(&path, &error))?;
+            spool_blocking(file, &path, limit)
+        }
+    });
+    spooling.await.unwrap_or_else(|panic| Err(FetchError::Unreadable { path, reason: panic.to_string() }))
+}
+
+fn spool_blocking(mut file: std::fs::File, path: &Path, limit: u64) -> Result<Spooled, FetchError> {
     let mut spool = Spool::new(limit)?;
     let mut piece = vec![0; PIECE_BYTES];
     loop {
-        let read = file.read(&mut piece).map_err(unreadable)?;
+        let read = file.read(&mut piece).map_err(|error| unreadable(path, &error))?;
         let Some(piece) = piece.get(..read).filter(|piece| !piece.is_empty()) else { break };
         spool.write(piece)?;
     }
-    Ok(Fetched::Document(spool.finish(Validators::default())?))
+    spool.finish(Validators::default())
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> FetchError {
+    FetchError::Unreadable { path: path.to_owned(), reason: error.to_string() }
 }
 
 /// The regular files of a folder, by name; hidden ones are nobody's documents.
@@ -93,7 +148,6 @@ mod tests {
                 Ok(Fetched::Document(mut spooled)) => {
                     let mut bytes = Vec::new();
                     spooled.file.read_to_end(&mut bytes).unwrap();
-                    assert_eq!(spooled.bytes, bytes.len() as u64);
                     Ok(bytes)
                 }
                 Ok(other) => panic!("{other:?}"),

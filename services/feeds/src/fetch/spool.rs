@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use std::io::{Seek, Write};
 
 /// A document that arrives piece by piece.
+#[derive(Debug)]
 pub(super) struct Spool {
     file: std::fs::File,
     hash: Sha256,
@@ -27,8 +28,13 @@ impl Spool {
         self.file.write_all(piece).map_err(|error| FetchError::Spool { reason: error.to_string() })
     }
 
+    /// How many bytes have arrived.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(super) fn finish(mut self, validators: Validators) -> Result<Spooled, FetchError> {
         self.file.rewind().map_err(|error| FetchError::Spool { reason: error.to_string() })?;
-        Ok(Spooled { file: self.file, sha256: self.hash.finalize().into(), bytes: self.bytes, validators })
+        Ok(Spooled { file: self.file, sha256: self.hash.finalize().into(), validators })
     }
 }

@@ -6,11 +6,15 @@
     reason = "a test fails by panicking, its support as well, and its web servers end with it"
 )]
 
+mod bundles;
+mod connectivity;
 mod demo;
 mod documents;
+mod fetching;
 mod interrupted;
 mod many;
 mod ratings;
+mod schedule;
 mod sources;
 mod system;
 mod vendor;

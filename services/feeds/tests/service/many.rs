@@ -6,6 +6,7 @@ use crate::vendor::{Reply, serve};
 use crate::{BROKEN, OCTOBER, SEPTEMBER};
 use contracts::feeds::FeedFormat::{DebianDsaList, MsrcCvrf};
 use contracts::feeds::{FeedKind, RegisterFeed, SyncFeed};
+use std::fmt::Write;
 use testkit::id;
 
 #[tokio::test]
@@ -71,14 +72,12 @@ async fn a_partners_feed_is_an_event_of_the_partner_with_patches_of_its_own() {
 #[tokio::test]
 async fn a_list_that_lost_half_of_its_records_replaces_nothing() {
     let system = System::start().await;
-    let long: String = (1..=60)
-        .map(|n| {
-            format!(
-                "[01 Nov 2026] DSA-{}-1 part{n} - security update\n\t[bookworm] - part{n} 1.0\n",
-                9_000 + n
-            )
-        })
-        .collect();
+    let mut long = String::new();
+    for n in 1..=60 {
+        let id = 9_000 + n;
+        writeln!(long, "[01 Nov 2026] DSA-{id}-1 part{n} - security update\n\t[bookworm] - part{n} 1.0")
+            .unwrap();
+    }
     let feed_id = system.import(DebianDsaList, "list.txt", &long).await;
     let short: String = long.lines().take(40).flat_map(|line| [line, "\n"]).collect();
     system.write("list.txt", short);

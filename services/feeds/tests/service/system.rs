@@ -30,6 +30,8 @@ pub(crate) struct System {
     pub(crate) lifecycle: Lifecycle,
     client: CommandClient,
     folder: PathBuf,
+    pub(crate) settings: Settings,
+    others: Vec<Lifecycle>,
 }
 
 impl System {
@@ -43,7 +45,9 @@ impl System {
         let folder = std::env::temp_dir().join(format!("patchfleet-feeds-{}", id::<FeedId>()));
         std::fs::create_dir_all(folder.join("import")).unwrap();
         let import = folder.join("import").to_str().unwrap().to_owned();
-        let keys = keys.iter().copied().chain([("IMPORT_FOLDER", import.as_str())]);
+        let impatient = [("FETCH_RETRY_SECONDS", "0"), ("SCHEDULE_INTERVAL_SECONDS", "1")];
+        let keys =
+            impatient.into_iter().chain(keys.iter().copied()).chain([("IMPORT_FOLDER", import.as_str())]);
         let variables = keys.map(|(key, value)| (format!("PATCHFLEET__FEEDS__{key}"), value.to_owned()));
         let mut settings = Settings::from_variables(variables).unwrap();
         settings.database.url = database.service_url().into();
@@ -56,11 +60,20 @@ impl System {
         let http = runtime::http::internal_client(Duration::from_secs(30)).unwrap();
         let auth = InternalAuth::new(&settings.internal);
         let client = CommandClient::new(services, auth, http, Arc::new(SystemClock));
-        Self { database, _broker: broker, lifecycle, client, folder }
+        Self { database, _broker: broker, lifecycle, client, folder, settings, others: Vec::new() }
+    }
+
+    /// Starts one more process of the service beside the others.
+    pub(crate) async fn start_another(&mut self) {
+        let lifecycle = Lifecycle::new();
+        feeds::run(&self.settings, &lifecycle).await.unwrap();
+        self.others.push(lifecycle);
     }
 
     pub(crate) async fn stop(self) {
-        self.lifecycle.shutdown(STOP_DEADLINE).await.unwrap();
+        for lifecycle in self.others.iter().chain([&self.lifecycle]) {
+            lifecycle.shutdown(STOP_DEADLINE).await.unwrap();
+        }
         std::fs::remove_dir_all(&self.folder).unwrap();
     }
 
@@ -169,6 +182,11 @@ impl System {
     pub(crate) async fn column(&self, query: &'static str) -> Vec<String> {
         let mut owner = self.database.owner().await;
         sqlx::query_scalar(query).fetch_all(&mut owner).await.unwrap()
+    }
+
+    /// The database, as a service signs in.
+    pub(crate) async fn database(&self) -> eventstore::Database {
+        self.database.connect().await
     }
 
     /// A connection of the owner's.

@@ -1,51 +1,87 @@
 //! A vendor's web server that says exactly what a test wants.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-/// What it answers to every request.
+/// What it answers to a request.
 pub(crate) enum Reply {
     /// A status line with headers, and a body.
     Whole(&'static str, String),
+    /// The same, but the connection is lost after so many bytes of the body.
+    BrokenOff(&'static str, String, usize),
+    /// The connection is lost before anything is said.
+    Lost,
     /// A document whose length is not told beforehand.
     Endless,
     /// Nothing, for ever; tells when it was asked.
     Silence(Arc<Notify>),
 }
 
-/// Answers until the test ends; gives the address of its document.
+/// The server, and what it was asked.
+pub(crate) struct Vendor {
+    /// Of its document.
+    pub(crate) url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Vendor {
+    /// The heads of all requests, in small letters.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// Answers the same until the test ends; gives the address of its document.
 pub(crate) async fn serve(reply: Reply) -> String {
+    serve_in_turn(vec![reply]).await.url
+}
+
+/// Answers each request with the next reply, and with the last one from then on.
+pub(crate) async fn serve_in_turn(replies: Vec<Reply>) -> Vendor {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
+    let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = Arc::clone(&requests);
     tokio::spawn(async move {
-        loop {
+        for turn in 0.. {
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(socket.read_u8().await.unwrap());
             }
-            match &reply {
-                Reply::Whole(status, body) => {
-                    let length = body.len();
-                    let answer = format!(
-                        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-                    );
-                    let _ = socket.write_all(answer.as_bytes()).await;
-                }
-                Reply::Endless => {
-                    let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
-                    // Ends when the reader has had enough.
-                    while socket.write_all(&[b'x'; 1_000]).await.is_ok() {}
-                }
-                Reply::Silence(asked) => {
-                    asked.notify_one();
-                    let _ = socket.read_u8().await;
-                }
-            }
+            noted.lock().unwrap().push(String::from_utf8(head).unwrap().to_lowercase());
+            answer(&mut socket, replies.get(turn).or(replies.last()).unwrap()).await;
         }
     });
-    format!("http://{address}/document")
+    Vendor { url: format!("http://{address}/document"), requests }
+}
+
+async fn answer(socket: &mut TcpStream, reply: &Reply) {
+    match reply {
+        Reply::Whole(status, body) => {
+            let _ = socket.write_all(&message(status, body, body.len())).await;
+        }
+        Reply::BrokenOff(status, body, at) => {
+            let _ = socket.write_all(&message(status, body, *at)).await;
+        }
+        Reply::Lost => {}
+        Reply::Endless => {
+            let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
+            // Ends when the reader has had enough.
+            while socket.write_all(&[b'x'; 1_000]).await.is_ok() {}
+        }
+        Reply::Silence(asked) => {
+            asked.notify_one();
+            let _ = socket.read_u8().await;
+        }
+    }
+}
+
+fn message(status: &str, body: &str, until: usize) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    [head.as_bytes(), &body.as_bytes()[..until]].concat()
 }

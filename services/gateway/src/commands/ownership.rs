@@ -29,14 +29,13 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    /// Whether it is part of the catalogue, which all tenants share.
-    pub(crate) fn is_shared(&self) -> bool {
-        is_shared(self.given.id.kind)
-    }
-
     /// Whether there is none for the caller: none at all, or another tenant's.
     pub(crate) fn is_missing_for(&self, caller: &Caller) -> bool {
-        !self.is_shared() && self.tenant.is_none_or(|tenant| !is_own(caller, self.given.id, tenant))
+        match self.tenant {
+            Some(tenant) => !is_own(caller, self.given.id, tenant),
+            // The catalogue is the service's own: it may know of a patch that the views have not taken in yet.
+            None => !is_of_catalogue(self.given.id.kind),
+        }
     }
 
     /// Whether it exists, for others.
@@ -45,9 +44,10 @@ impl Owned {
     }
 }
 
-fn is_shared(kind: Kind) -> bool {
+/// Whether the platform has some that are everybody's, and a partner some that are its customers' too.
+fn is_of_catalogue(kind: Kind) -> bool {
     match kind {
-        Kind::Feed | Kind::Patch => true,
+        Kind::Feed | Kind::Patch | Kind::Package => true,
         Kind::Partner
         | Kind::Customer
         | Kind::User
@@ -64,6 +64,9 @@ fn is_shared(kind: Kind) -> bool {
 
 /// Whether the object exists for the caller.
 pub(crate) fn is_own(caller: &Caller, id: GlobalId, tenant: Tenant) -> bool {
+    if is_of_catalogue(id.kind) {
+        return tenant == Tenant::PLATFORM || caller.scope.partner_id() == Some(tenant.partner_id);
+    }
     // Everyone may name their own partner, though a customer's people see nothing of it.
     reaches(caller, tenant)
         || (id.kind == Kind::Partner && caller.scope.partner_id() == Some(PartnerId(id.id)))
@@ -80,7 +83,7 @@ struct OwnerRow {
 pub(crate) async fn look_up(asking: &Asking, given: &[Given]) -> Result<Vec<Owned>, StoreError> {
     let mut owned: Vec<Owned> =
         given.iter().map(|given| Owned { given: given.clone(), tenant: None }).collect();
-    if owned.iter().all(Owned::is_shared) {
+    if given.is_empty() {
         return Ok(owned);
     }
     let kinds: Vec<&str> = given.iter().map(|given| given.id.kind.name()).collect();
@@ -95,6 +98,10 @@ pub(crate) async fn look_up(asking: &Asking, given: &[Given]) -> Result<Vec<Owne
                 select partner_id, customer_id from views.customer where w.kind = 'Customer' and customer_id = w.id
                 union all
                 select partner_id, customer_id from views.app_user where w.kind = 'User' and user_id = w.id
+                union all
+                select partner_id, null from views.feed where w.kind = 'Feed' and feed_id = w.id
+                union all
+                select partner_id, null from views.patch where w.kind = 'Patch' and patch_id = w.id
                 union all
                 select partner_id, customer_id from views.device where w.kind = 'Device' and device_id = w.id
                 union all
@@ -111,6 +118,8 @@ pub(crate) async fn look_up(asking: &Asking, given: &[Given]) -> Result<Vec<Owne
                 select partner_id, customer_id from views.alert where w.kind = 'Alert' and alert_id = w.id
                 union all
                 select partner_id, customer_id from views.webhook where w.kind = 'Webhook' and webhook_id = w.id
+                union all
+                select partner_id, null from views.package where w.kind = 'Package' and package_id = w.id
                 ) o",
     )
     .bind(kinds)

@@ -29,36 +29,53 @@ impl Cursors {
 
     /// The cursor of the row at `seq`.
     pub(crate) fn write(&self, list: &str, parent: Uuid, seq: i64) -> String {
-        let mut bytes = seq.to_be_bytes().to_vec();
-        bytes.extend_from_slice(&self.signed(list, parent, seq).finalize().into_bytes()[..SIGNATURE_BYTES]);
+        self.write_keys(list, parent, [seq])
+    }
+
+    /// The cursor of the row with these keys, in a list that is not in the order of the log.
+    pub(crate) fn write_keys<const N: usize>(&self, list: &str, parent: Uuid, keys: [i64; N]) -> String {
+        let mut bytes: Vec<u8> = keys.into_iter().flat_map(i64::to_be_bytes).collect();
+        let signature = self.signed(list, parent, &bytes).finalize().into_bytes();
+        bytes.extend_from_slice(&signature[..SIGNATURE_BYTES]);
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// The place that a cursor of this list names.
     pub(crate) fn read(&self, list: &str, parent: Uuid, cursor: &str) -> Result<i64> {
-        self.place(list, parent, cursor)
+        self.read_keys(list, parent, cursor).map(|[seq]| seq)
+    }
+
+    /// The keys that a cursor of this list names.
+    pub(crate) fn read_keys<const N: usize>(
+        &self,
+        list: &str,
+        parent: Uuid,
+        cursor: &str,
+    ) -> Result<[i64; N]> {
+        self.keys(list, parent, cursor)
             .ok_or_else(|| coded("graphql.cursor_invalid", "the cursor is not one of this list"))
     }
 
-    fn place(&self, list: &str, parent: Uuid, cursor: &str) -> Option<i64> {
+    fn keys<const N: usize>(&self, list: &str, parent: Uuid, cursor: &str) -> Option<[i64; N]> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let (seq, signature) = bytes.split_first_chunk::<8>()?;
-        let seq = i64::from_be_bytes(*seq);
+        let (keys, signature) = bytes.split_at_checked(N * size_of::<i64>())?;
         if signature.len() != SIGNATURE_BYTES {
             return None;
         }
-        self.signed(list, parent, seq).verify_truncated_left(signature).ok()?;
-        Some(seq)
+        self.signed(list, parent, keys).verify_truncated_left(signature).ok()?;
+        let (chunks, _) = keys.as_chunks();
+        let keys: Vec<i64> = chunks.iter().map(|key| i64::from_be_bytes(*key)).collect();
+        keys.try_into().ok()
     }
 
-    fn signed(&self, list: &str, parent: Uuid, seq: i64) -> Hmac<Sha256> {
+    fn signed(&self, list: &str, parent: Uuid, keys: &[u8]) -> Hmac<Sha256> {
         // The list's name has no NUL, so that no two places are signed alike.
         self.key
             .clone()
             .chain_update(list.as_bytes())
             .chain_update([0])
             .chain_update(parent.as_bytes())
-            .chain_update(seq.to_be_bytes())
+            .chain_update(keys)
     }
 }
 
@@ -84,6 +101,18 @@ mod tests {
         let cursors = Cursors::new(b"secret");
         let cursor = cursors.write("DEVICES", PARENT, 42);
         assert_eq!(cursors.read("DEVICES", PARENT, &cursor).unwrap(), 42);
+    }
+
+    #[test]
+    fn a_cursor_with_several_keys_is_none_with_one() {
+        let cursors = Cursors::new(b"secret");
+        let cursor = cursors.write_keys("PATCHES", PARENT, [1, -2, 3]);
+        assert_eq!(cursors.read_keys("PATCHES", PARENT, &cursor).unwrap(), [1, -2, 3]);
+        assert!(cursors.read_keys::<2>("PATCHES", PARENT, &cursor).is_err());
+        assert_eq!(
+            code(cursors.read("PATCHES", PARENT, &cursor)).as_deref(),
+            Some("\"graphql.cursor_invalid\"")
+        );
     }
 
     #[test]

@@ -14,6 +14,12 @@ pub(crate) trait ById: Row {
     const BY_IDS: &'static str;
 }
 
+/// A row that can be looked up by a name.
+pub(crate) trait ByName: Row {
+    /// Takes `$1 text[]`; answers with `key text` and the row's columns.
+    const BY_NAMES: &'static str;
+}
+
 /// Rows below a parent, in the order of the log or against it. Made by `list!`.
 pub(crate) struct List<T> {
     /// Unique: part of every cursor, so that a cursor of one list is none of another.
@@ -25,31 +31,45 @@ pub(crate) struct List<T> {
     pub(crate) row: PhantomData<fn() -> T>,
 }
 
-/// Declares a list: `$2` is the filter; `newest` lists start with what was written last.
+/// Rows `t` of the catalogue that exist for the caller: the platform's, and the own partner's. Row-level security says the
+/// same to partners and customers; the platform's operators see no partner's data either.
+macro_rules! offered {
+    () => {
+        "t.partner_id = any (array['00000000-0000-0000-0000-000000000000'::uuid,
+                                   (select nullif(current_setting('app.partner_id', true), '')::uuid)])"
+    };
+}
+pub(crate) use offered;
+
+/// Declares a list: `$2` is the filter; `newest` lists start with what was written last; `offered` rows are `t`.
 macro_rules! list {
     (@after oldest) => { " > " };
     (@after newest) => { " < " };
     (@order oldest) => { "" };
     (@order newest) => { " desc" };
+    (@offered) => { "" };
+    (@offered offered) => { concat!($crate::reading::list::offered!(), " and ") };
     (@only) => { " and $2::text[] is null" };
     (@only $only:literal) => { concat!(" and ($2::text[] is null or ", $only, " = any($2))") };
     (
         $(#[$doc:meta])*
         $name:ident: $row:ty, $columns:ident from $from:literal
-        where $condition:literal $(only $only:literal)?, $first:ident first by $seq:literal
+        where $($offered:ident)? $condition:literal $(only $only:literal)?, $first:ident first by $seq:literal
     ) => {
         $(#[$doc])*
         pub(crate) static $name: $crate::reading::list::List<$row> = $crate::reading::list::List {
             name: stringify!($name),
             page: concat!(
                 "select p.parent, l.* from unnest($1::uuid[]) as p (parent) cross join lateral (select ",
-                $columns!(), " from ", $from, " where ", $condition, $crate::reading::list::list!(@only $($only)?),
+                $columns!(), " from ", $from, " where ", $crate::reading::list::list!(@offered $($offered)?),
+                $condition, $crate::reading::list::list!(@only $($only)?),
                 " and ($3::bigint is null or ", $seq, $crate::reading::list::list!(@after $first), "$3)",
                 " order by ", $seq, $crate::reading::list::list!(@order $first), " limit $4) l",
                 " order by l.seq", $crate::reading::list::list!(@order $first),
             ),
             count: concat!(
-                "select p.parent, (select count(*) from ", $from, " where ", $condition,
+                "select p.parent, (select count(*) from ", $from, " where ",
+                $crate::reading::list::list!(@offered $($offered)?), $condition,
                 $crate::reading::list::list!(@only $($only)?), ") as total from unnest($1::uuid[]) as p (parent)",
             ),
             row: std::marker::PhantomData,

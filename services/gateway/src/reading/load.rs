@@ -1,6 +1,6 @@
 //! Batches: what all fields of one level ask for becomes one statement.
 
-use super::list::{ById, Row};
+use super::list::{ById, ByName, Row};
 use crate::errors::shared_failure;
 use async_graphql::dataloader::Loader;
 use eventstore::{StoreError, Tx};
@@ -76,12 +76,15 @@ pub(super) struct Counted {
     pub(super) only: Option<Vec<String>>,
 }
 
-struct Keyed<T> {
-    key: Uuid,
+struct Keyed<K, T> {
+    key: K,
     row: T,
 }
 
-impl<'r, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Keyed<T> {
+impl<'r, K, T: FromRow<'r, PgRow>> FromRow<'r, PgRow> for Keyed<K, T>
+where
+    K: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
     fn from_row(row: &'r PgRow) -> sqlx::Result<Self> {
         Ok(Self { key: row.try_get("key")?, row: T::from_row(row)? })
     }
@@ -117,8 +120,22 @@ impl<T: ById> Loader<Typed<Uuid, T>> for Batches {
         self.count_statement();
         let ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
         let mut tx = self.tx.lock().await;
-        let rows: Vec<Keyed<T>> =
+        let rows: Vec<Keyed<Uuid, T>> =
             sqlx::query_as(T::BY_IDS).bind(ids).fetch_all(&mut **tx).await.map_err(failed)?;
+        Ok(rows.into_iter().map(|found| (Typed::new(found.key), found.row)).collect())
+    }
+}
+
+impl<T: ByName> Loader<Typed<String, T>> for Batches {
+    type Value = T;
+    type Error = Failed;
+
+    async fn load(&self, keys: &[Typed<String, T>]) -> Result<HashMap<Typed<String, T>, T>, Failed> {
+        self.count_statement();
+        let names: Vec<&str> = keys.iter().map(|key| key.0.as_str()).collect();
+        let mut tx = self.tx.lock().await;
+        let rows: Vec<Keyed<String, T>> =
+            sqlx::query_as(T::BY_NAMES).bind(names).fetch_all(&mut **tx).await.map_err(failed)?;
         Ok(rows.into_iter().map(|found| (Typed::new(found.key), found.row)).collect())
     }
 }

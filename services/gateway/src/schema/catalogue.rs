@@ -1,23 +1,29 @@
-//! Feeds and patches: what all tenants share.
+//! Patches: what all tenants share, and what a partner has published for itself.
 
-use crate::errors::failed;
-use crate::reading::{Seen, View};
-use crate::schema::connection::page_size;
-use crate::schema::global_id::{Kind, global};
+pub(crate) mod feed;
+pub(crate) mod history;
+pub(crate) mod search;
+pub(crate) mod vulnerability;
+
+use crate::asking::{reachable, reaches};
+use crate::reading::{Page, Seen};
+use crate::schema::connection::{ConnectionOf, page_cost};
+use crate::schema::global_id::{GlobalId, Kind, global};
+use crate::views::device_patch::{DevicePatchRow, MISSING_OF_PATCH};
 use crate::views::feed::FeedRow;
-use crate::views::patch::{PatchRow, SEARCH, SEARCH_COUNT};
+use crate::views::patch::{PatchRow, REPLACED_BY_PATCH, REPLACING_PATCH};
+use crate::views::rating::{OF_PARTNER, PatchRatingRow, RATINGS_OF_PATCH};
+use crate::views::vulnerability::{MaxCvssRow, VULNERABILITIES_OF_PATCH, VulnerabilityRow};
 use crate::words::{
-    Classification, DevicePlatform, FeedFormat, FeedKind, PatchState, RebootBehaviour, Severity, name,
+    Cadence, Classification, DevicePlatform, OutOfBandReason, PatchState, RebootBehaviour, Severity,
 };
-use async_graphql::connection::{Connection, Edge};
-use async_graphql::{ID, Object, Result, SimpleObject};
+use access::{Caller, Reach};
+use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::FixTarget;
-use sqlx::{FromRow, Row};
+use contracts::permissions::Permission;
+use kernel::{CustomerId, PartnerId, Tenant};
 use uuid::Uuid;
-
-/// Longer than any vendor's title of a patch.
-const SEARCH_CHARACTERS_MAX: usize = 200;
 
 /// One installable correction of software.
 #[Object(name = "Patch")]
@@ -26,66 +32,194 @@ impl Seen<PatchRow> {
         global(Kind::Patch, self.row.patch_id)
     }
 
+    #[graphql(flatten)]
+    #[expect(clippy::unused_async, reason = "the schema asks for its fields so")]
+    async fn described(&self, _ctx: &Context<'_>) -> Described<'_> {
+        Described(&self.row)
+    }
+
     async fn feed(&self) -> Result<Option<Seen<FeedRow>>> {
         self.view.find(self.row.feed_id).await
     }
 
-    /// The vendor's own id: `KB5034123`, `DSA-5380-1`.
-    async fn vendor_patch_id(&self) -> &str {
-        &self.row.vendor_patch_id
+    /// The vulnerabilities that it closes, with all that is known of them.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn vulnerabilities(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<VulnerabilityRow>> {
+        self.view.page(&VULNERABILITIES_OF_PATCH, self.row.patch_id, Page::new(first, after)).await
     }
 
-    async fn name(&self) -> &str {
-        &self.row.name
+    /// The highest CVSS base score that anybody gives one of its vulnerabilities, 0 to 10.
+    async fn max_cvss(&self) -> Result<Option<f64>> {
+        let scored: Option<MaxCvssRow> = self.view.row(self.row.patch_id).await?;
+        Ok(scored.and_then(|scored| scored.max_cvss).map(vulnerability::base_score))
     }
 
-    async fn platform(&self) -> DevicePlatform {
-        self.row.platform
-    }
-
-    async fn os_versions(&self) -> &[String] {
-        &self.row.os_versions
-    }
-
-    /// On one scale for all vendors.
-    async fn severity(&self) -> Severity {
-        self.row.severity
-    }
-
-    /// The vendor's own word, empty if there is none.
-    async fn vendor_severity(&self) -> &str {
-        &self.row.vendor_severity
-    }
-
-    async fn classification(&self) -> Classification {
-        self.row.classification
-    }
-
-    async fn release_date(&self) -> NaiveDate {
-        self.row.release_date
-    }
-
-    async fn cves(&self) -> &[String] {
-        &self.row.cves
-    }
-
-    /// Vendor ids of the patches that this one replaces.
-    async fn supersedes(&self) -> &[String] {
-        &self.row.supersedes
-    }
-
+    /// The patch that has taken its place.
     async fn superseded_by(&self) -> Result<Option<Seen<PatchRow>>> {
         self.view.find_some(self.row.superseded_by).await
     }
 
+    /// The patches that it replaces, as far as they are known here; newest first.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn supersedes_patches(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<PatchRow>> {
+        self.view.page(&REPLACED_BY_PATCH, self.row.patch_id, Page::new(first, after)).await
+    }
+
+    /// The patches that say they replace it, on whichever systems; newest first. `supersededBy` is the one that counts.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn superseding_patches(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<PatchRow>> {
+        self.view.page(&REPLACING_PATCH, self.row.patch_id, Page::new(first, after)).await
+    }
+
+    /// Where it is missing now, whatever is being done about it.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn missing_on(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<DevicePatchRow>> {
+        let only = reachable(self.view.caller(), Permission::ReadFleet);
+        self.view.page(&MISSING_OF_PATCH, self.row.patch_id, Page::new(first, after).only(only)).await
+    }
+
+    /// On how many devices it is missing now.
+    async fn missing_count(&self) -> Result<i32> {
+        let only = reachable(self.view.caller(), Permission::ReadFleet);
+        self.view.count(MISSING_OF_PATCH.count, self.row.patch_id, only).await
+    }
+
+    /// The own mark on it: that of the customer, for people of one customer or where one is named; else the partner's.
+    async fn rating(&self, customer_id: Option<ID>) -> Result<Option<PatchRating>> {
+        let Some(whose) = marking(self.view.caller(), customer_id) else { return Ok(None) };
+        let rows = self.view.rows(&RATINGS_OF_PATCH, self.row.patch_id, Some(vec![whose]), None, 1).await?;
+        Ok(rows.into_iter().next().map(|(_, row)| row.into()))
+    }
+}
+
+/// Whose mark is asked for, if the caller may see it.
+fn marking(caller: &Caller, customer_id: Option<ID>) -> Option<String> {
+    if let Some(id) = customer_id {
+        let GlobalId { kind: Kind::Customer, id } = GlobalId::read(&id)? else { return None };
+        let partner_id = caller.scope.partner_id().unwrap_or(PartnerId(Uuid::nil()));
+        let customer_id = CustomerId(id);
+        return reaches(caller, Tenant::customer(partner_id, customer_id)).then(|| customer_id.to_string());
+    }
+    match caller.reach(Permission::ReadFleet) {
+        Reach::Everywhere => Some(OF_PARTNER.to_owned()),
+        Reach::Customers(ids) => {
+            let mut ids = ids.iter();
+            // Somebody with roles at several customers has to say at which.
+            ids.next().filter(|_| ids.next().is_none()).map(ToString::to_string)
+        }
+    }
+}
+
+/// A tenant's own mark on a patch.
+#[derive(SimpleObject)]
+pub(crate) struct PatchRating {
+    /// How much it matters: 1 (least) to 5 (most).
+    rating: i32,
+    /// Why.
+    comment: Option<String>,
+    rated_at: DateTime<Utc>,
+}
+
+impl From<PatchRatingRow> for PatchRating {
+    fn from(row: PatchRatingRow) -> Self {
+        let PatchRatingRow { rating, comment, rated_at } = row;
+        Self { rating: rating.into(), comment, rated_at }
+    }
+}
+
+/// What is said of a patch, today or at some time.
+pub(crate) struct Described<'a>(&'a PatchRow);
+
+#[Object]
+impl Described<'_> {
+    /// The vendor's own id: `KB5034123`, `DSA-5380-1`.
+    async fn vendor_patch_id(&self) -> &str {
+        &self.0.vendor_patch_id
+    }
+
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    async fn platform(&self) -> DevicePlatform {
+        self.0.platform
+    }
+
+    async fn os_versions(&self) -> &[String] {
+        &self.0.os_versions
+    }
+
+    /// On one scale for all vendors.
+    async fn severity(&self) -> Severity {
+        self.0.severity
+    }
+
+    /// The vendor's own word, empty if there is none.
+    async fn vendor_severity(&self) -> &str {
+        &self.0.vendor_severity
+    }
+
+    async fn classification(&self) -> Classification {
+        self.0.classification
+    }
+
+    async fn release_date(&self) -> NaiveDate {
+        self.0.release_date
+    }
+
+    /// Whether the publisher gives the day of publication; otherwise `releaseDate` is the day on which it was first seen.
+    async fn is_dated(&self) -> bool {
+        self.0.is_dated
+    }
+
+    async fn cves(&self) -> &[String] {
+        &self.0.cves
+    }
+
+    /// Whether one of its vulnerabilities is known to be exploited (listed by CISA).
+    async fn is_kev(&self) -> bool {
+        self.0.is_kev
+    }
+
+    /// Vendor ids of the patches that this one replaces.
+    async fn supersedes(&self) -> &[String] {
+        &self.0.supersedes
+    }
+
+    /// Vendor ids of patches that must be there first.
+    async fn prerequisites(&self) -> &[String] {
+        &self.0.prerequisites
+    }
+
+    /// The publisher's notices that describe it: `DSA-5380-1`, `RHSA-2024:4420`.
+    async fn advisories(&self) -> &[String] {
+        &self.0.advisories
+    }
+
     /// First good version of each source package, for Linux.
     async fn fixed_packages(&self) -> Vec<FixedPackage> {
-        self.row.targets.iter().filter_map(FixedPackage::of).collect()
+        self.0.targets.iter().filter_map(FixedPackage::of).collect()
     }
 
     /// The KB number, for Windows.
     async fn kb(&self) -> Option<&str> {
-        self.row.targets.iter().find_map(|target| match target {
+        self.0.targets.iter().find_map(|target| match target {
             FixTarget::Kb { kb, .. } => Some(kb.as_str()),
             FixTarget::SourcePackage { .. }
             | FixTarget::BinaryPackage { .. }
@@ -94,17 +228,47 @@ impl Seen<PatchRow> {
     }
 
     async fn reboot(&self) -> RebootBehaviour {
-        self.row.reboot
+        self.0.reboot
     }
 
     /// Where a person reads more.
     async fn url(&self) -> Option<&str> {
-        self.row.url.as_deref()
+        self.0.url.as_deref()
     }
 
     async fn state(&self) -> PatchState {
-        self.row.state
+        self.0.state
     }
+
+    /// Why its publisher took it back.
+    async fn withdrawn_reason(&self) -> Option<&str> {
+        self.0.withdrawn_reason.as_deref()
+    }
+
+    /// The version after it, where the publisher gives one.
+    async fn version(&self) -> Option<&str> {
+        self.0.version.as_deref()
+    }
+
+    /// What has to be downloaded, where the publisher says so: a whole number that may be beyond 32 bits.
+    async fn size_bytes(&self) -> Option<f64> {
+        self.0.size_bytes.map(bytes)
+    }
+
+    /// How regularly its kind is published.
+    async fn cadence(&self) -> Cadence {
+        self.0.cadence
+    }
+
+    /// Why it came outside of the regular cycle, if it did.
+    async fn out_of_band(&self) -> Option<OutOfBandReason> {
+        self.0.out_of_band
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no download has 2^53 bytes")]
+fn bytes(number: i64) -> f64 {
+    number as f64
 }
 
 /// A source package that is good from a version on.
@@ -127,154 +291,5 @@ impl FixedPackage {
             }
             FixTarget::Kb { .. } | FixTarget::OemComponent { .. } => None,
         }
-    }
-}
-
-/// A source of published patch information.
-#[Object(name = "Feed")]
-impl Seen<FeedRow> {
-    pub(crate) async fn id(&self) -> ID {
-        global(Kind::Feed, self.row.feed_id)
-    }
-
-    async fn name(&self) -> &str {
-        &self.row.name
-    }
-
-    async fn kind(&self) -> FeedKind {
-        self.row.kind
-    }
-
-    async fn format(&self) -> FeedFormat {
-        self.row.format
-    }
-
-    /// A path or an http(s) URL.
-    async fn source(&self) -> &str {
-        &self.row.source
-    }
-
-    /// The last document that was taken in.
-    async fn last_sync(&self) -> Option<FeedSync> {
-        Some(FeedSync {
-            at: self.row.synced_at?,
-            document_sha256: self.row.document_sha256.clone()?,
-            document_date: self.row.document_date,
-            published: crate::views::int(self.row.published),
-            revised: crate::views::int(self.row.revised),
-            unchanged: crate::views::int(self.row.unchanged),
-            quarantined: self.row.quarantined.clone(),
-        })
-    }
-
-    /// The last document that was refused.
-    async fn last_failure(&self) -> Option<FeedFailure> {
-        Some(FeedFailure {
-            at: self.row.failed_at?,
-            code: self.row.failure_code.clone()?,
-            reason: self.row.failure_reason.clone()?,
-        })
-    }
-}
-
-/// A document that was taken in.
-#[derive(SimpleObject)]
-pub(crate) struct FeedSync {
-    at: DateTime<Utc>,
-    document_sha256: String,
-    /// The publisher's own date.
-    document_date: Option<DateTime<Utc>>,
-    published: i32,
-    revised: i32,
-    unchanged: i32,
-    /// Records left out, each with its reason.
-    quarantined: Vec<String>,
-}
-
-/// A document that was refused.
-#[derive(SimpleObject)]
-pub(crate) struct FeedFailure {
-    at: DateTime<Utc>,
-    code: String,
-    reason: String,
-}
-
-/// Which patches of the catalogue are wanted.
-pub(crate) struct Search {
-    pub(crate) text: Option<String>,
-    pub(crate) platform: Option<DevicePlatform>,
-    pub(crate) severities: Option<Vec<Severity>>,
-}
-
-/// A page of the catalogue, newest first.
-pub(crate) async fn patches(
-    view: &View,
-    search: Search,
-    first: Option<i32>,
-    after: Option<String>,
-) -> Result<Connection<String, Seen<PatchRow>, Matches>> {
-    let limit = page_size(first)?;
-    let cursors = view.cursors();
-    let after = after.map(|text| cursors.read("PATCHES", Uuid::nil(), &text)).transpose()?;
-    let wanted = Wanted::of(search);
-    let mut rows = sqlx::query(SEARCH)
-        .bind(&wanted.pattern)
-        .bind(wanted.platform)
-        .bind(&wanted.severities)
-        .bind(after)
-        .bind(i64::try_from(limit + 1).unwrap_or(i64::MAX))
-        .fetch_all(&mut **view.tx().await)
-        .await
-        .map_err(|error| failed(error.into()))?;
-    let has_more = rows.len() > limit;
-    rows.truncate(limit);
-    let matches = Matches { view: view.clone(), wanted };
-    let mut connection = Connection::with_additional_fields(after.is_some(), has_more, matches);
-    for row in rows {
-        let seq: i64 = row.try_get("seq").map_err(|error| failed(error.into()))?;
-        let patch = PatchRow::from_row(&row).map_err(|error| failed(error.into()))?;
-        connection.edges.push(Edge::new(cursors.write("PATCHES", Uuid::nil(), seq), view.seen(patch)));
-    }
-    Ok(connection)
-}
-
-struct Wanted {
-    pattern: Option<String>,
-    platform: Option<&'static str>,
-    severities: Option<Vec<&'static str>>,
-}
-
-impl Wanted {
-    fn of(search: Search) -> Self {
-        Self {
-            pattern: search.text.map(|text| {
-                // No text in the database holds U+0000, and it would refuse the question.
-                let text: String = text.chars().filter(|c| *c != '\0').take(SEARCH_CHARACTERS_MAX).collect();
-                format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"))
-            }),
-            platform: search.platform.map(name),
-            severities: search.severities.map(|words| words.into_iter().map(name).collect()),
-        }
-    }
-}
-
-/// How many patches a search finds; counted only if asked for.
-pub(crate) struct Matches {
-    view: View,
-    wanted: Wanted,
-}
-
-#[Object]
-impl Matches {
-    /// Entries on all pages together.
-    async fn total_count(&self) -> Result<i32> {
-        let total: i64 = sqlx::query_scalar(SEARCH_COUNT)
-            .bind(&self.wanted.pattern)
-            .bind(self.wanted.platform)
-            .bind(&self.wanted.severities)
-            .fetch_one(&mut **self.view.tx().await)
-            .await
-            .map_err(|error| failed(error.into()))?;
-        Ok(crate::views::int(total))
     }
 }

@@ -1,9 +1,11 @@
 //! Relay connections.
 
-use crate::errors::coded;
+use crate::errors::{coded, failed};
 use crate::reading::{Seen, View};
+use crate::views::patch::search::{Edition, Search};
 use async_graphql::connection::Connection;
 use async_graphql::{Object, Result};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Entries of a page that does not say how many it wants.
@@ -18,16 +20,28 @@ pub(crate) type ConnectionOf<T> = Connection<String, Seen<T>, Total>;
 /// How long the whole list is; counted only if asked for.
 pub(crate) struct Total {
     pub(crate) view: View,
-    pub(crate) count: &'static str,
-    pub(crate) parent: Uuid,
-    pub(crate) only: Option<Vec<String>>,
+    pub(crate) of: Counted,
+}
+
+/// What is counted.
+pub(crate) enum Counted {
+    /// A list below a parent.
+    List { count: &'static str, parent: Uuid, only: Option<Vec<String>> },
+    /// What a search finds in an edition of the catalogue.
+    Found { edition: Edition, search: Arc<Search> },
 }
 
 #[Object]
 impl Total {
     /// Entries on all pages together.
     async fn total_count(&self) -> Result<i32> {
-        self.view.count(self.count, self.parent, self.only.clone()).await
+        match &self.of {
+            Counted::List { count, parent, only } => self.view.count(count, *parent, only.clone()).await,
+            Counted::Found { edition, search } => {
+                let found = search.count(&self.view, *edition).await.map_err(failed)?;
+                Ok(crate::views::int(found))
+            }
+        }
     }
 }
 

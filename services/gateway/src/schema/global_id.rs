@@ -43,6 +43,7 @@ kinds! {
     User in "tenancy" as "user",
     Feed in "feeds" as "feed",
     Patch in "feeds" as "patch",
+    Package in "feeds" as "package",
     Device in "devices" as "device",
     Approval in "approvals" as "approval",
     Rule in "approvals" as "rule",

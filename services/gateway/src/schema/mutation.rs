@@ -4,6 +4,7 @@ mod alerts;
 mod approvals;
 mod devices;
 mod feeds;
+mod packages;
 mod scheduling;
 mod tenancy;
 
@@ -17,6 +18,8 @@ use async_graphql::MergedObject;
 pub(crate) struct Mutation(
     tenancy::TenancyMutations,
     feeds::FeedsMutations,
+    packages::PackagesMutations,
+    packages::SitesMutations,
     devices::DevicesMutations,
     approvals::ApprovalsMutations,
     scheduling::SchedulingMutations,

@@ -12,7 +12,12 @@ pub(crate) const FIELDS: &[(&str, &str, Permission)] = &[
     // What the id leads to is checked by its type.
     ("Query", "node", Permission::ReadCatalogue),
     ("Query", "patches", Permission::ReadCatalogue),
+    ("Query", "catalogueAt", Permission::ReadCatalogue),
+    ("Query", "vulnerability", Permission::ReadCatalogue),
     ("Query", "feeds", Permission::ReadCatalogue),
+    ("Query", "packages", Permission::ReadCatalogue),
+    ("Query", "package", Permission::ReadCatalogue),
+    ("Query", "availableUpdates", Permission::ReadCatalogue),
     ("Query", "partners", Permission::ManagePartners),
     ("Query", "auditTrail", Permission::ReadAudit),
     ("Viewer", "user", Permission::ReadCatalogue),
@@ -26,6 +31,10 @@ pub(crate) const FIELDS: &[(&str, &str, Permission)] = &[
     ("Partner", "webhooks", Permission::ManageWebhooks),
     ("Partner", "alerts", Permission::ReadFleet),
     ("Customer", "webhooks", Permission::ManageWebhooks),
+    // The patch is everybody's; where it is missing and what a tenant thinks of it is not.
+    ("Patch", "missingOn", Permission::ReadFleet),
+    ("Patch", "missingCount", Permission::ReadFleet),
+    ("Patch", "rating", Permission::ReadFleet),
     ("Mutation", "registerPartner", Permission::ManagePartners),
     ("Mutation", "registerCustomer", Permission::ManageCustomers),
     ("Mutation", "inviteUser", Permission::ManageUsers),
@@ -33,7 +42,29 @@ pub(crate) const FIELDS: &[(&str, &str, Permission)] = &[
     ("Mutation", "revokeRole", Permission::ManageUsers),
     ("Mutation", "forgetUser", Permission::ManageUsers),
     ("Mutation", "registerFeed", Permission::ManageFeeds),
+    ("Mutation", "changeFeed", Permission::ManageFeeds),
+    ("Mutation", "disableFeed", Permission::ManageFeeds),
+    ("Mutation", "enableFeed", Permission::ManageFeeds),
+    ("Mutation", "testFeed", Permission::ManageFeeds),
     ("Mutation", "syncFeed", Permission::ManageFeeds),
+    ("Mutation", "markPatchOutOfBand", Permission::ManageFeeds),
+    ("Mutation", "ratePatch", Permission::RatePatches),
+    ("Mutation", "clearPatchRating", Permission::RatePatches),
+    ("Mutation", "registerPackage", Permission::ManagePackages),
+    ("Mutation", "submitOemPackage", Permission::ManagePackages),
+    ("Mutation", "certifyOemPackage", Permission::CertifyPackages),
+    ("Mutation", "refuseCertification", Permission::CertifyPackages),
+    ("Mutation", "preparePackage", Permission::ManagePackages),
+    ("Mutation", "startPackageUpload", Permission::ManagePackages),
+    ("Mutation", "reviewPackage", Permission::ManagePackages),
+    ("Mutation", "completePackageUpload", Permission::ManagePackages),
+    ("Mutation", "exportPackage", Permission::ReadCatalogue),
+    ("Mutation", "removePackage", Permission::ManagePackages),
+    ("Mutation", "setSiteConnectivity", Permission::ManageDevices),
+    ("Mutation", "recordSiteVersion", Permission::ManageDevices),
+    ("Mutation", "startPackageUpdate", Permission::Deploy),
+    ("Mutation", "completePackageUpdate", Permission::Deploy),
+    ("Mutation", "failPackageUpdate", Permission::Deploy),
     ("Mutation", "issueEnrolmentToken", Permission::ManageDevices),
     ("Mutation", "addToWhitelist", Permission::ManageRules),
     ("Mutation", "removeFromWhitelist", Permission::ManageRules),
@@ -88,7 +119,7 @@ pub(crate) fn of_mutation(field: &str) -> Option<Permission> {
 mod tests {
     use super::{FIELDS, GATED, Needed, needed};
     use crate::schema::bare;
-    use contracts::{alerts, approvals, devices, feeds, scheduling, tenancy};
+    use contracts::{alerts, approvals, devices, feeds, packages, scheduling, tenancy};
     use std::collections::BTreeSet;
 
     /// Every field of every object, by introspection.
@@ -131,6 +162,7 @@ mod tests {
         let commands = [
             tenancy::COMMANDS,
             feeds::COMMANDS,
+            packages::commands::COMMANDS,
             devices::COMMANDS,
             approvals::COMMANDS,
             scheduling::COMMANDS,

@@ -4,7 +4,8 @@ use crate::asking::{Asking, forbidden, reaches, require};
 use crate::commands::ownership;
 use crate::reading::{Page, Seen, View};
 use crate::schema::audit::{self, AuditFilter, Trail};
-use crate::schema::catalogue::{self, Matches, Search};
+use crate::schema::catalogue::history::CatalogueAt;
+use crate::schema::catalogue::search::{self, PatchOrder, PatchSearch};
 use crate::schema::connection::{ConnectionOf, page_cost};
 use crate::schema::global_id::{GlobalId, Kind};
 use crate::schema::position::Position;
@@ -16,15 +17,17 @@ use crate::views::deployment::DeploymentRow;
 use crate::views::device::DeviceRow;
 use crate::views::device_job::DeviceJobRow;
 use crate::views::feed::{FEEDS, FeedRow};
+use crate::views::package::PackageRow;
 use crate::views::partner::{PARTNERS, PartnerRow};
 use crate::views::patch::PatchRow;
 use crate::views::rule::RuleRow;
 use crate::views::scan_job::ScanJobRow;
 use crate::views::user::UserRow;
+use crate::views::vulnerability::VulnerabilityRow;
 use crate::views::webhook::WebhookRow;
 use crate::words::{DevicePlatform, Severity};
-use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, Interface, Object, Result};
+use chrono::{DateTime, Utc};
 use contracts::permissions::Permission;
 use kernel::{CustomerId, PartnerId, Tenant};
 use uuid::Uuid;
@@ -38,6 +41,7 @@ pub(crate) enum Node {
     User(Seen<UserRow>),
     Feed(Seen<FeedRow>),
     Patch(Seen<PatchRow>),
+    Package(Seen<PackageRow>),
     Device(Seen<DeviceRow>),
     Approval(Seen<ApprovalRow>),
     Rule(Seen<RuleRow>),
@@ -56,6 +60,7 @@ impl Node {
             Kind::User => view.find(id).await?.map(Self::User),
             Kind::Feed => view.find(id).await?.map(Self::Feed),
             Kind::Patch => view.find(id).await?.map(Self::Patch),
+            Kind::Package => view.find(id).await?.map(Self::Package),
             Kind::Device => view.find(id).await?.map(Self::Device),
             Kind::Approval => view.find(id).await?.map(Self::Approval),
             Kind::Rule => view.find(id).await?.map(Self::Rule),
@@ -70,7 +75,7 @@ impl Node {
     /// What somebody needs to see an object of this kind.
     fn needs(kind: Kind) -> Permission {
         match kind {
-            Kind::Partner | Kind::Feed | Kind::Patch => Permission::ReadCatalogue,
+            Kind::Partner | Kind::Feed | Kind::Patch | Kind::Package => Permission::ReadCatalogue,
             Kind::Webhook => Permission::ManageWebhooks,
             Kind::Customer
             | Kind::User
@@ -87,7 +92,7 @@ impl Node {
     /// The customer that it belongs to; the catalogue and partners belong to none.
     fn customer(&self) -> Option<CustomerId> {
         let id = match self {
-            Self::Partner(_) | Self::Feed(_) | Self::Patch(_) => None,
+            Self::Partner(_) | Self::Feed(_) | Self::Patch(_) | Self::Package(_) => None,
             Self::Customer(seen) => Some(seen.row.customer_id),
             Self::User(seen) => seen.row.customer_id,
             Self::Device(seen) => Some(seen.row.customer_id),
@@ -106,7 +111,8 @@ impl Node {
 /// The root of queries.
 pub(crate) struct Query;
 
-#[Object]
+// Its fields are part of the merged object, whose name is `Query`.
+#[Object(name = "RootQuery")]
 impl Query {
     /// The log position that this answer reflects.
     ///
@@ -143,23 +149,48 @@ impl Query {
         Ok(Some(node))
     }
 
-    /// The shared catalogue, newest first. `search` looks into names, vendor ids and CVE ids.
+    /// The catalogue: the platform's patches, and those that the own partner has published for itself.
     #[graphql(complexity = "page_cost(first, child_complexity)")]
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of the GraphQL field")]
     async fn patches(
         &self,
         ctx: &Context<'_>,
-        search: Option<String>,
-        platform: Option<DevicePlatform>,
-        severities: Option<Vec<Severity>>,
+        search: Option<PatchSearch>,
+        #[graphql(deprecation = "`search` has it")] platform: Option<DevicePlatform>,
+        #[graphql(deprecation = "`search` has them")] severities: Option<Vec<Severity>>,
+        #[graphql(default)] order_by: PatchOrder,
         first: Option<i32>,
         after: Option<String>,
         wait_for: Option<Position>,
-    ) -> Result<Connection<String, Seen<PatchRow>, Matches>> {
+    ) -> Result<ConnectionOf<PatchRow>> {
         let view = opened(ctx, wait_for).await?;
-        catalogue::patches(&view, Search { text: search, platform, severities }, first, after).await
+        let search = search.unwrap_or_default().and(platform, severities);
+        search::patches(&view, search, order_by, first, after).await
     }
 
+    /// The catalogue as it was known here at some time.
+    async fn catalogue_at(
+        &self,
+        ctx: &Context<'_>,
+        time: DateTime<Utc>,
+        wait_for: Option<Position>,
+    ) -> Result<CatalogueAt> {
+        Ok(CatalogueAt { view: opened(ctx, wait_for).await?, time })
+    }
+
+    /// A vulnerability by its CVE id; absent if neither a patch nor any other source speaks of it.
+    async fn vulnerability(
+        &self,
+        ctx: &Context<'_>,
+        cve: String,
+        wait_for: Option<Position>,
+    ) -> Result<Option<Seen<VulnerabilityRow>>> {
+        let view = opened(ctx, wait_for).await?;
+        // No text in the database holds U+0000, and it would refuse the question.
+        view.named(cve.trim().replace('\0', "").to_uppercase()).await
+    }
+
+    /// The platform's feeds, and the own partner's.
     #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn feeds(
         &self,

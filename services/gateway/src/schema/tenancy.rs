@@ -4,6 +4,7 @@ use crate::asking::{Asking, reachable, reaches, require};
 use crate::reading::{Page, Seen};
 use crate::schema::connection::{ConnectionOf, page_cost};
 use crate::schema::global_id::{GlobalId, Kind, global};
+use crate::schema::package::Site;
 use crate::views::alert::{ALERTS_OF_CUSTOMER, ALERTS_OF_PARTNER, AlertRow};
 use crate::views::approval::{APPROVALS_OF_CUSTOMER, ApprovalRow};
 use crate::views::customer::{CUSTOMERS, CUSTOMERS_OF_PARTNER, ComplianceRow, CustomerRow};
@@ -11,6 +12,7 @@ use crate::views::deployment::{DEPLOYMENTS_OF_CUSTOMER, DeploymentRow};
 use crate::views::device::{DEVICES_OF_CUSTOMER, DeviceRow};
 use crate::views::partner::PartnerRow;
 use crate::views::rule::{RULES_OF_CUSTOMER, RuleRow};
+use crate::views::site::{PackageUpdateRow, UPDATES_OF_CUSTOMER};
 use crate::views::user::UserRow;
 use crate::views::webhook::{WEBHOOKS_OF_CUSTOMER, WEBHOOKS_OF_PARTNER, WebhookRow};
 use crate::views::whitelist::{WHITELIST_OF_CUSTOMER, WhitelistRow};
@@ -186,6 +188,21 @@ impl Seen<CustomerRow> {
     /// IANA time zone in which its windows are meant.
     async fn time_zone(&self) -> &str {
         &self.row.time_zone
+    }
+
+    /// The customer's systems that packages update.
+    async fn site(&self) -> Site {
+        Site { view: self.view.clone(), customer_id: self.row.customer_id }
+    }
+
+    /// Packages that were installed at the customer or are being installed, the newest first.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn update_history(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<PackageUpdateRow>> {
+        self.view.page(&UPDATES_OF_CUSTOMER, self.row.customer_id, Page::new(first, after)).await
     }
 
     async fn compliance(&self) -> Result<Compliance> {

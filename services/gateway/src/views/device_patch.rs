@@ -60,6 +60,15 @@ list! {
     where "t.device_id = p.parent" only "t.state", oldest first by "t.seq"
 }
 
+list! {
+    /// The devices of the caller's partner that a patch is missing on; the filter names the customers to be seen.
+    MISSING_OF_PATCH: DevicePatchRow,
+    columns from "views.device_patch t left join views.approval a on a.customer_id = t.customer_id and a.patch_id = t.patch_id"
+    where "t.partner_id = (select nullif(current_setting('app.partner_id', true), '')::uuid)
+           and t.patch_id = p.parent and t.state <> 'INSTALLED'"
+    only "t.customer_id::text", oldest first by "t.seq"
+}
+
 /// What scans saw of patches on devices: it replaces what was known.
 #[derive(Default)]
 pub(super) struct Sightings(BTreeMap<(Uuid, Uuid), Sighting>);

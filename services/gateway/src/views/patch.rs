@@ -1,14 +1,24 @@
-//! The shared catalogue of patches.
+//! The catalogue of patches: the platform's for everybody, a partner's for the partner and its customers.
 
-use crate::reading::list::ById;
+pub(crate) mod history;
+mod notes;
+pub(crate) mod search;
+pub(crate) mod words;
+
+use crate::reading::list::{ById, list, offered};
 use crate::views::Entry;
-use crate::words::{Classification, DevicePlatform, PatchState, RebootBehaviour, Severity};
+use crate::views::later::Later;
+use crate::words::{
+    Cadence, Classification, DevicePlatform, OutOfBandReason, PatchState, RebootBehaviour, Severity,
+};
 use chrono::NaiveDate;
 use contracts::FixTarget;
 use contracts::feeds::{
-    PatchEvent, PatchFacts, PatchPublished, PatchRevised, PatchSuperseded, PatchWithdrawn,
+    PatchEvent, PatchMarkedOutOfBand, PatchPublished, PatchRevised, PatchSuperseded, PatchWithdrawn,
 };
 use eventstore::{StoreError, Tx};
+use notes::Change;
+pub(super) use notes::Changes;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -25,118 +35,99 @@ pub(crate) struct PatchRow {
     pub(crate) severity: Severity,
     pub(crate) classification: Classification,
     pub(crate) release_date: NaiveDate,
+    pub(crate) is_dated: bool,
     pub(crate) cves: Vec<String>,
     pub(crate) targets: Json<Vec<FixTarget>>,
     pub(crate) supersedes: Vec<String>,
+    pub(crate) prerequisites: Vec<String>,
+    pub(crate) advisories: Vec<String>,
     pub(crate) reboot: RebootBehaviour,
     pub(crate) url: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) size_bytes: Option<i64>,
+    pub(crate) cadence: Cadence,
+    pub(crate) out_of_band: Option<OutOfBandReason>,
     pub(crate) state: PatchState,
     pub(crate) superseded_by: Option<Uuid>,
+    pub(crate) withdrawn_reason: Option<String>,
+    pub(crate) is_kev: bool,
 }
 
+/// What the table of today and its history have in common.
 macro_rules! columns {
     () => {
         "t.patch_id, t.feed_id, t.vendor_patch_id, t.name, t.platform, t.os_versions, t.vendor_severity,
-         t.severity, t.classification, t.release_date, t.cves, t.targets, t.supersedes, t.reboot, t.url,
-         t.state, t.superseded_by, t.seq"
+         t.severity, t.classification, t.release_date, t.is_dated, t.cves, t.targets, t.supersedes, t.prerequisites,
+         t.advisories, t.reboot, t.url, t.version, t.size_bytes, t.cadence, t.out_of_band, t.state, t.superseded_by,
+         t.withdrawn_reason, t.urgency, t.seq"
+    };
+}
+use columns;
+
+macro_rules! all_columns {
+    () => {
+        concat!(columns!(), ", t.is_kev")
     };
 }
 
 impl ById for PatchRow {
-    const BY_IDS: &'static str =
-        concat!("select t.patch_id as key, ", columns!(), " from views.patch t where t.patch_id = any($1)");
+    const BY_IDS: &'static str = concat!(
+        "select t.patch_id as key, ",
+        all_columns!(),
+        " from views.patch t where t.patch_id = any($1) and ",
+        offered!()
+    );
 }
 
-macro_rules! wanted {
-    () => {
-        " from views.patch t
-         where ($1::text is null
-                or t.name ilike $1
-                or t.vendor_patch_id ilike $1
-                or exists (select from unnest(t.cves) as c (cve) where c.cve ilike $1))
-           and ($2::text is null or t.platform = $2)
-           and ($3::text[] is null or t.severity = any($3))"
-    };
+// Two patches may carry one vendor id where it is an advisory's, which fixes several systems: hence the versions.
+list! {
+    /// The patches that one says it replaces, as far as they are known.
+    REPLACED_BY_PATCH: PatchRow, all_columns from "views.patch o
+        join views.patch_supersedes e on e.patch_id = o.patch_id
+        join views.patch t on t.vendor_patch_id = e.supersedes"
+    where offered "o.patch_id = p.parent
+           and t.patch_id <> o.patch_id and t.platform = o.platform and t.os_versions && o.os_versions",
+    newest first by "t.seq"
 }
 
-/// Search pattern, platform, severities, key to start after, limit.
-pub(crate) const SEARCH: &str = concat!(
-    "select ",
-    columns!(),
-    wanted!(),
-    " and ($4::bigint is null or t.seq < $4) order by t.seq desc limit $5"
-);
+list! {
+    /// The patches that say they replace one.
+    REPLACING_PATCH: PatchRow, all_columns from "views.patch o
+        join views.patch_supersedes e on e.supersedes = o.vendor_patch_id
+        join views.patch t on t.patch_id = e.patch_id"
+    where offered "o.patch_id = p.parent
+           and t.patch_id <> o.patch_id and t.platform = o.platform and t.os_versions && o.os_versions",
+    newest first by "t.seq"
+}
 
-/// Search pattern, platform, severities.
-pub(crate) const SEARCH_COUNT: &str = concat!("select count(*)", wanted!());
+list! {
+    /// The patches that close a vulnerability.
+    PATCHES_OF_VULNERABILITY: PatchRow, all_columns from "views.patch_cve c join views.patch t on t.patch_id = c.patch_id"
+    where offered "c.cve_id = p.parent", newest first by "t.seq"
+}
 
-pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: PatchEvent) -> Result<(), StoreError> {
-    match fact {
+pub(super) async fn apply(
+    tx: &mut Tx,
+    later: &mut Later,
+    entry: Entry,
+    fact: PatchEvent,
+) -> Result<(), StoreError> {
+    let (patch_id, change) = match fact {
         PatchEvent::PatchPublished(PatchPublished { patch })
-        | PatchEvent::PatchRevised(PatchRevised { patch, changed: _ }) => keep(tx, entry, patch).await?,
+        | PatchEvent::PatchRevised(PatchRevised { patch, changed: _ }) => {
+            (patch.patch_id, Change::Described(Box::new(patch)))
+        }
         PatchEvent::PatchSuperseded(PatchSuperseded {
             patch_id,
             superseded_by,
             superseded_by_vendor_id: _,
-        }) => {
-            sqlx::query("update patch set state = 'SUPERSEDED', superseded_by = $2 where patch_id = $1")
-                .bind(patch_id.0)
-                .bind(superseded_by.0)
-                .execute(&mut **tx)
-                .await?;
+        }) => (patch_id, Change::Superseded { by: superseded_by }),
+        PatchEvent::PatchMarkedOutOfBand(PatchMarkedOutOfBand { patch_id, reason }) => {
+            (patch_id, Change::OutOfBand { reason })
         }
-        PatchEvent::PatchMarkedOutOfBand(_) => {}
         PatchEvent::PatchWithdrawn(PatchWithdrawn { patch_id, reason }) => {
-            sqlx::query("update patch set state = 'WITHDRAWN', withdrawn_reason = $2 where patch_id = $1")
-                .bind(patch_id.0)
-                .bind(reason)
-                .execute(&mut **tx)
-                .await?;
+            (patch_id, Change::Withdrawn { reason })
         }
-    }
-    Ok(())
-}
-
-async fn keep(tx: &mut Tx, entry: Entry, patch: PatchFacts) -> Result<(), StoreError> {
-    // A revision changes what is said of the patch, not where it stands or its place in the catalogue.
-    sqlx::query(
-        "insert into patch (patch_id, feed_id, vendor_patch_id, name, platform, os_versions, vendor_severity,
-                            severity, classification, release_date, cves, targets, supersedes, reboot, url,
-                            state, seq)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'PUBLISHED', $16)
-         on conflict (patch_id) do update
-            set feed_id = excluded.feed_id,
-                vendor_patch_id = excluded.vendor_patch_id,
-                name = excluded.name,
-                platform = excluded.platform,
-                os_versions = excluded.os_versions,
-                vendor_severity = excluded.vendor_severity,
-                severity = excluded.severity,
-                classification = excluded.classification,
-                release_date = excluded.release_date,
-                cves = excluded.cves,
-                targets = excluded.targets,
-                supersedes = excluded.supersedes,
-                reboot = excluded.reboot,
-                url = excluded.url",
-    )
-    .bind(patch.patch_id.0)
-    .bind(patch.feed_id.0)
-    .bind(patch.vendor_patch_id)
-    .bind(patch.name)
-    .bind(DevicePlatform::from(patch.platform))
-    .bind(patch.os_versions)
-    .bind(patch.vendor_severity)
-    .bind(Severity::from(patch.severity))
-    .bind(Classification::from(patch.classification))
-    .bind(patch.release_date)
-    .bind(patch.cves)
-    .bind(Json(patch.targets))
-    .bind(patch.supersedes)
-    .bind(RebootBehaviour::from(patch.reboot))
-    .bind(patch.url)
-    .bind(entry.seq)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
+    };
+    later.patches.note(tx, entry, patch_id, change).await
 }

@@ -3,9 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
 
 mod callers;
+mod catalogue;
+mod feeds;
+mod history;
 mod isolation;
+mod measure;
 mod mutations;
+mod own_catalogue;
+mod packages;
 mod pages;
+mod patches;
 mod reading;
 mod rebuilding;
 mod schema;

@@ -3,7 +3,6 @@
 use crate::system::{Fact, System};
 use crate::world::World;
 use chrono::{DateTime, TimeDelta, Utc};
-use contracts::DevicePlatform;
 use contracts::approvals::{
     ApprovalEvent, ApprovalLapsed, ApprovalMode, ApprovalOpened, ApprovalRevoked, AutoApprovalRefused,
     PatchApproved, PatchRejected, RefusalReason,
@@ -12,12 +11,19 @@ use contracts::devices::{
     DeviceCameOnline, DeviceEvent, DeviceWentOffline, JobDelivered, PatchFoundInstalled,
     PatchNoLongerApplicable, ScanFailed,
 };
+use contracts::feeds::{
+    Cvss, CvssChanged, Epss, EpssChanged, KevEntry, KevEntryChanged, PatchEvent, PatchFacts,
+    PatchMarkedOutOfBand, PatchPublished, PatchSuperseded, PatchWithdrawn, SsvcInputs, SsvcInputsChanged,
+    VulnerabilityAddedToKev, VulnerabilityEvent, VulnerabilityReinstated, VulnerabilityRejected,
+    VulnerabilityRemovedFromKev,
+};
 use contracts::scheduling::{
     DeviceJobDispatched, DeviceJobEvent, DeviceJobFailed, DeviceJobLateResultRecorded, DeviceJobQueued,
     DeviceJobSkipped, DeviceJobSucceeded, DeviceJobTimedOut, DownloadInitiated, InstallStarted, JobOutcome,
     PatchOrder, RebootPolicy, RebootRequired, SkipReason, VerificationStarted,
 };
-use kernel::{JobId, PatchId, derived_id};
+use contracts::{DevicePlatform, OutOfBandReason};
+use kernel::{JobId, PatchId, Tenant, derived_id};
 use testkit::id;
 use uuid::Uuid;
 
@@ -59,13 +65,76 @@ impl Fleet {
         Self { dice, devices, patches: (0..3).map(|_| id()).collect(), queued: Vec::new() }
     }
 
-    /// The next fact, with its stream.
-    fn next(&mut self) -> (Uuid, Fact) {
-        match self.dice.below(10) {
+    /// The next fact, with its tenant and its stream.
+    fn next(&mut self) -> (Tenant, Uuid, Fact) {
+        let (stream, fact) = match self.dice.below(15) {
             0..5 => self.device_says(),
             5..7 => self.approval_says(),
-            _ => self.job_says(),
-        }
+            7..10 => self.job_says(),
+            of_catalogue => {
+                let (stream, fact) =
+                    if of_catalogue < 13 { self.patch_says() } else { self.vulnerability_says() };
+                return (Tenant::PLATFORM, stream, fact);
+            }
+        };
+        (self.devices[0].tenant(), stream, fact)
+    }
+
+    fn patch_says(&mut self) -> (Uuid, Fact) {
+        let patch_id = self.dice.one(&self.patches);
+        let known = self.devices[0].patch_facts();
+        let fact: PatchEvent = match self.dice.below(8) {
+            0..5 => {
+                let cves = (0..3).filter(|_| self.dice.below(2) == 0).map(cve).collect();
+                let name = format!("name {}", self.dice.below(4));
+                let supersedes = (0..2).filter(|_| self.dice.below(2) == 0).map(|n| format!("DSA-{n}-1"));
+                let supersedes = supersedes.collect();
+                PatchPublished { patch: PatchFacts { patch_id, name, cves, supersedes, ..known } }.into()
+            }
+            5 => {
+                let superseded_by = self.patches[0];
+                PatchSuperseded { patch_id, superseded_by, superseded_by_vendor_id: String::new() }.into()
+            }
+            6 => PatchMarkedOutOfBand { patch_id, reason: OutOfBandReason::SecurityFix }.into(),
+            _ => PatchWithdrawn { patch_id, reason: "broken".to_owned() }.into(),
+        };
+        (patch_id.0, Fact::of::<PatchEvent>(fact))
+    }
+
+    fn vulnerability_says(&mut self) -> (Uuid, Fact) {
+        let cve = cve(self.dice.below(3));
+        let source = ["nvd", "vendor"][self.dice.below(2)].to_owned();
+        let number = u8::try_from(self.dice.below(100)).unwrap();
+        let entry = KevEntry {
+            date_added: chrono::NaiveDate::default(),
+            due_date: None,
+            ransomware: None,
+            vendor: String::new(),
+            product: number.to_string(),
+            name: String::new(),
+        };
+        let stream = derived_id(Uuid::nil(), &cve);
+        let fact: VulnerabilityEvent = match self.dice.below(8) {
+            0 => VulnerabilityAddedToKev { cve, entry }.into(),
+            1 => KevEntryChanged { cve, entry }.into(),
+            2 => VulnerabilityRemovedFromKev { cve }.into(),
+            3 => {
+                let epss = Epss { score: number.into(), percentile: None, date: None };
+                EpssChanged { cve, epss }.into()
+            }
+            4 => {
+                let score = Cvss { version: "3.1".to_owned(), vector: String::new(), base_score: number };
+                CvssChanged { cve, source, scores: vec![score] }.into()
+            }
+            5 => {
+                let inputs =
+                    SsvcInputs { exploitation: None, automatable: Some(true), technical_impact: None };
+                SsvcInputsChanged { cve, source, inputs }.into()
+            }
+            6 => VulnerabilityRejected { cve, source, reason: number.to_string() }.into(),
+            _ => VulnerabilityReinstated { cve, source }.into(),
+        };
+        (stream, Fact::of::<VulnerabilityEvent>(fact))
     }
 
     fn device_says(&mut self) -> (Uuid, Fact) {
@@ -167,6 +236,10 @@ impl Fleet {
     }
 }
 
+fn cve(number: usize) -> String {
+    format!("CVE-2026-000{number}")
+}
+
 /// A device's event as it stands in the store.
 trait AsFact {
     fn fact(self) -> Fact;
@@ -188,8 +261,8 @@ async fn a_page_of_events_leaves_what_its_events_leave_one_by_one() {
         }
         for _ in 0..PAGES {
             for _ in 0..PAGE {
-                let (stream, fact) = fleet.next();
-                system.record(fleet.devices[0].tenant(), stream, vec![fact]).await;
+                let (tenant, stream, fact) = fleet.next();
+                system.record(tenant, stream, vec![fact]).await;
             }
             // All get their positions at once, so that the follower finds them as one page.
             let end = system.sequence().await;
@@ -204,9 +277,14 @@ async fn a_page_of_events_leaves_what_its_events_leave_one_by_one() {
             .await;
             system.hold_against_the_log().await;
         }
-        let rows = "select (select count(*) from views.device_patch) + (select count(*) from views.job_step)";
-        let rows: i64 = sqlx::query_scalar(rows).fetch_one(&mut system.database.owner().await).await.unwrap();
-        assert!(rows > 50, "{rows} rows prove little");
+        for rows in [
+            "select (select count(*) from views.device_patch) + (select count(*) from views.job_step)",
+            "select count(*) from views.patch_version",
+        ] {
+            let rows: i64 =
+                sqlx::query_scalar(rows).fetch_one(&mut system.database.owner().await).await.unwrap();
+            assert!(rows > 40, "{rows} rows prove little");
+        }
         system.stop().await;
     }
 }

@@ -28,7 +28,7 @@ use contracts::tenancy::{
     CustomerEvent, CustomerRegistered, PartnerEvent, PartnerRegistered, RoleGranted, RoleRevoked, UserEvent,
     UserInvited,
 };
-use contracts::{Classification, DevicePlatform, FixTarget, OsRelease, RebootBehaviour, Severity};
+use contracts::{Cadence, Classification, DevicePlatform, FixTarget, OsRelease, RebootBehaviour, Severity};
 use kernel::{
     AlertId, CustomerId, DeploymentId, DeviceId, EventId, FeedId, JobId, PartnerId, PatchId, Personal,
     RuleId, RunId, SubjectId, Tenant, UserId, WebhookId, derived_id,
@@ -54,6 +54,9 @@ pub(crate) struct World {
     pub(crate) scan_job: JobId,
     pub(crate) alert: AlertId,
     pub(crate) webhook: WebhookId,
+    /// The partner's own.
+    pub(crate) own_feed: FeedId,
+    pub(crate) own_patch: PatchId,
 }
 
 impl World {
@@ -74,6 +77,8 @@ impl World {
             scan_job: id(),
             alert: id(),
             webhook: id(),
+            own_feed: id(),
+            own_patch: id(),
         }
     }
 
@@ -102,6 +107,9 @@ impl World {
             ("ScanJob", self.scan_job.0),
             ("Alert", self.alert.0),
             ("Webhook", self.webhook.0),
+            ("Feed", self.own_feed.0),
+            ("Patch", self.own_patch.0),
+            ("Package", self.package().0),
         ]
     }
 
@@ -113,6 +121,7 @@ impl World {
         self.record_approvals(system).await;
         self.record_deployment(system).await;
         self.record_alerts(system).await;
+        self.record_packages(system).await;
     }
 
     pub(crate) async fn record_people(&self, system: &System) {
@@ -174,6 +183,8 @@ impl World {
             kind: FeedKind::OsVendor,
             format: FeedFormat::DebianDsaList,
             source: "debian/list".to_owned(),
+            schedule: None,
+            publisher: None,
         });
         system.record(Tenant::PLATFORM, self.feed.0, vec![feed]).await;
         let published = Fact::of::<PatchEvent>(PatchPublished { patch: self.patch_facts() });
@@ -199,6 +210,13 @@ impl World {
             supersedes: vec!["DSA-5000-1".to_owned()],
             reboot: RebootBehaviour::Never,
             url: None,
+            advisories: vec!["DSA-5380-1".to_owned()],
+            version: None,
+            size_bytes: None,
+            cadence: Cadence::Unscheduled,
+            out_of_band: None,
+            prerequisites: Vec::new(),
+            is_dated: true,
         }
     }
 

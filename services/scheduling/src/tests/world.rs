@@ -152,6 +152,13 @@ impl World {
             supersedes: vec![],
             reboot: RebootBehaviour::Never,
             url: None,
+            advisories: Vec::new(),
+            version: None,
+            size_bytes: None,
+            cadence: contracts::Cadence::Monthly,
+            out_of_band: None,
+            prerequisites: Vec::new(),
+            is_dated: true,
         };
         let published: PatchEvent = PatchPublished { patch }.into();
         self.tell(Tenant::PLATFORM, StreamId(patch_id.0), vec![published]).await;

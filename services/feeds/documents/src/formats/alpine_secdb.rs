@@ -29,6 +29,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Bytes of one package: the kernel's has some 100 KiB.
+const RECORD_BYTES_MAX: u64 = 2 << 20;
+
 /// Whether a document begins like the database.
 pub(crate) fn is(head: &Head) -> bool {
     match head.kind {
@@ -41,6 +44,7 @@ pub(crate) fn is(head: &Head) -> bool {
 pub(crate) fn read(mut input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["fixed_packages", "cves", "other_tokens"]);
     reading.figures.add("version_zero_entries", 0);
+    input.progress.limit_records(RECORD_BYTES_MAX);
     let mut database = Database::new(reading);
     if is_json(&mut input)? {
         json::fields(input, &mut database)?;

@@ -28,7 +28,7 @@ use kernel::FeedId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Debian's whole history is below 2 MiB.
-const LIST_BYTES_MAX: u64 = 16 << 20;
+const LIST_BYTES_MAX: u64 = 8 << 20;
 
 /// Whether a document begins like an advisory list.
 pub(crate) fn is(head: &Head) -> bool {

@@ -7,7 +7,7 @@ use crate::contents::{Contents, Rating};
 use crate::figures::Figures;
 use crate::head::{Head, Kind};
 use crate::input::Input;
-use crate::json::Nested;
+use crate::json::nested::{self, Part};
 use crate::reading::Reading;
 use crate::text::{is_cve, is_plain};
 use crate::{DocumentError, identity, json};
@@ -17,6 +17,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
+/// Bytes of what is said of one CVE in one package: the longest descriptions have some kilobytes.
+const RECORD_BYTES_MAX: u64 = 2 << 20;
 /// Entries of one object within a vulnerability: some ten releases, some ten fields.
 const ENTRIES_MAX: usize = 1_000;
 
@@ -31,17 +33,18 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
     figures.lists(&["ids", "cves", "fixed_packages"]);
     figures.tallies(&["status", "urgency"]);
     let mut source = String::new();
-    json::nested(input, |part| {
+    input.progress.limit_records(RECORD_BYTES_MAX);
+    nested::read(input, |part| {
         match part {
-            Nested::Outer(name) => {
+            Part::Outer(name) => {
                 contents.records += 1;
                 name.clone_into(&mut source);
                 if !is_plain(&source) {
                     contents.quarantine(format!("{source:?} is not a source package"));
                 }
             }
-            Nested::Inner(id, record) => vulnerability(contents, figures, &source, id, record)?,
-            Nested::NoObject => {
+            Part::Inner(id, record) => vulnerability(contents, figures, &source, id, record)?,
+            Part::NoObject => {
                 contents.quarantine(format!("{source}: its vulnerabilities are not an object"));
             }
         }

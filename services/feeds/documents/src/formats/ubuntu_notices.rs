@@ -24,6 +24,8 @@ pub(crate) fn is(head: &Head) -> bool {
         && (head.has(3, "release_packages") || head.has(3, "cves_ids") || head.has(1, "total_results"))
 }
 
+/// Bytes of one notice: those of kernels have some hundred kilobytes.
+const RECORD_BYTES_MAX: u64 = 4 << 20;
 /// Source and binary packages of one release: a kernel's notice names some thousands.
 const PACKAGES_MAX: usize = 4 * PATCH_TARGETS_MAX;
 /// Releases that one notice is for: Ubuntu has had some fifty.
@@ -73,6 +75,7 @@ struct Release {
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["advisories", "cves", "packages"]);
     reading.figures.tallies(&["types"]);
+    input.progress.limit_records(RECORD_BYTES_MAX);
     json::fields(input, &mut Page { reading })
 }
 

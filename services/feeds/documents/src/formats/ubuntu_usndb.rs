@@ -28,6 +28,9 @@ fn is_key(key: &str) -> bool {
     key.split_once('-').is_some_and(|(first, second)| is_number(first) && is_number(second))
 }
 
+/// Bytes of one notice: those of kernels, with the addresses of all files, have some hundred kilobytes. What is read of
+/// one takes some twenty times as much memory.
+const RECORD_BYTES_MAX: u64 = 4 << 20;
 /// Source or binary packages of one release: a kernel's notice names some thousands.
 const PACKAGES_MAX: usize = 4 * PATCH_TARGETS_MAX;
 /// Releases that one notice is for: Ubuntu has had some fifty.
@@ -64,6 +67,7 @@ struct Package {
 
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["advisories", "cves", "other_refs", "fixed_packages", "releases"]);
+    input.progress.limit_records(RECORD_BYTES_MAX);
     json::items(input, |key, raw| {
         let key = key.ok_or_else(|| DocumentError::malformed("it is an array"))?;
         if reading.contents.records >= RECORDS_MAX {

@@ -1,11 +1,12 @@
 //! Documents in other encodings than they should be in, and such that are none at all.
 
 use super::check::read;
+use super::is_written_as;
 use super::seeds::{self, Seed};
 use kernel::Refused;
 
 fn texts() -> impl Iterator<Item = Seed> {
-    seeds::all().into_iter().filter(|seed| !seed.name.ends_with(".zip"))
+    seeds::all().into_iter().filter(|seed| !is_written_as(seed, "zip"))
 }
 
 fn code(bytes: &[u8]) -> &'static str {

@@ -9,3 +9,8 @@ mod packings;
 mod records;
 mod seeds;
 mod structures;
+
+/// Whether the document's name ends so: `json`, `xml`.
+fn is_written_as(seed: &seeds::Seed, extension: &str) -> bool {
+    std::path::Path::new(&seed.name).extension().is_some_and(|known| known == extension)
+}

@@ -1,6 +1,7 @@
 //! Records whose values are there to hurt: ids that are paths or books, days that never were, the same thing twice.
 
 use super::check::{check, read};
+use super::is_written_as;
 use super::seeds::{self, Seed};
 use feeds_documents::contents::Contents;
 use kernel::Refused;
@@ -22,9 +23,9 @@ fn ids(contents: &Contents) -> BTreeSet<String> {
 
 /// The text as a value inside of the document.
 fn written(seed: &Seed, text: &str) -> String {
-    if seed.name.ends_with(".json") {
+    if is_written_as(seed, "json") {
         serde_json::to_string(text).unwrap().trim_matches('"').to_owned()
-    } else if seed.name.ends_with(".xml") {
+    } else if is_written_as(seed, "xml") {
         let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
         text.replace('\n', "&#10;").replace('\u{1b}', "&#27;")
     } else {
@@ -125,12 +126,12 @@ fn a_day_that_never_was_is_no_day() {
 /// The document with everything in it twice.
 fn doubled(seed: &Seed) -> Option<String> {
     let text = String::from_utf8(seed.bytes.clone()).ok()?;
-    if seed.name.ends_with(".json") {
+    if is_written_as(seed, "json") {
         let mut value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).ok()?;
         double(&mut value);
         return Some(value.to_string());
     }
-    if seed.name.ends_with(".xml") {
+    if is_written_as(seed, "xml") {
         let root =
             text.match_indices('<').map(|(at, _)| at).find(|at| !text[at + 1..].starts_with(['?', '!']))?;
         let start = root + text[root..].find('>')? + 1;

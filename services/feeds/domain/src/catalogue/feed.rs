@@ -116,7 +116,12 @@ pub enum FeedCommand {
     /// Ask whether it may be read; adds nothing.
     Examine,
     /// Documents were taken in.
-    RecordSync(FeedSyncCompleted),
+    RecordSync {
+        /// What came of it.
+        sync: FeedSyncCompleted,
+        /// Whether one of the documents had never been taken in before.
+        new_documents: bool,
+    },
     /// A document was refused, or none could be had.
     RecordFailure(FeedSyncFailed),
 }
@@ -215,7 +220,7 @@ impl Aggregate for Feed {
                 | FeedCommand::Disable { .. }
                 | FeedCommand::Enable { .. }
                 | FeedCommand::Examine
-                | FeedCommand::RecordSync(_)
+                | FeedCommand::RecordSync { .. }
                 | FeedCommand::RecordFailure(_),
             ) => Err(FeedRefusal::Unknown),
             (
@@ -238,11 +243,13 @@ impl Aggregate for Feed {
             (FeedState::Registered { .. }, FeedCommand::Examine)
             | (FeedState::Registered { enabled: false, .. }, FeedCommand::Disable { .. })
             | (FeedState::Registered { enabled: true, .. }, FeedCommand::Enable { .. }) => Ok(Vec::new()),
-            (FeedState::Registered { last_sync, .. }, FeedCommand::RecordSync(sync)) => {
+            (FeedState::Registered { last_sync, .. }, FeedCommand::RecordSync { sync, new_documents }) => {
+                // After a failure it is news that the feed can be read again.
                 let known = matches!(
                     last_sync,
                     LastSync::Completed { document_sha256, refused }
-                        if *document_sha256 == sync.document_sha256 && *refused == sync.refused
+                        if *refused == sync.refused
+                            && (!new_documents || *document_sha256 == sync.document_sha256)
                 );
                 let changed = sync.published + sync.revised + sync.withdrawn + sync.vulnerabilities > 0;
                 Ok(if known && !changed { Vec::new() } else { vec![sync.into()] })
