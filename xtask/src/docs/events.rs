@@ -165,12 +165,16 @@ mod tests {
     fn the_page_says_what_an_event_means_where_it_belongs_and_who_takes_it() {
         let page = page(&workspace::root().unwrap()).unwrap();
         assert!(page.contains("## `approvals.approval`"));
-        let expected = "### `approvals.PatchApproved` 1\n\nThe patch may be installed.\n\n\
-            - Schema: [1](events/approvals.PatchApproved.v1.schema.json)\n\
-            - Examples: [1](../shared/contracts/tests/events/approvals.PatchApproved.v1.json), [1 auto](";
+        // Of an event with several versions: the current one first, in the title and in every list.
+        let expected = "### `approvals.PatchApproved` 2\n\nThe patch may be installed.\n\n\
+            - Schema: [2](events/approvals.PatchApproved.v2.schema.json), \
+            [1](events/approvals.PatchApproved.v1.schema.json)\n\
+            - Examples: [2](../shared/contracts/tests/events/approvals.PatchApproved.v2.json), [2 auto](";
         assert!(page.contains(expected), "{page}");
         assert!(
-            page.contains("- Taken by: `alerts.raising`, `scheduling.reactor`\n\n| field | type | meaning |")
+            page.contains(
+                "- Taken by: `alerts.raising`, `feeds.packages`, `scheduling.reactor`\n\n| field | type | meaning |"
+            )
         );
         assert!(page.contains("| `by` | [ApprovalMode](#approvalmode) | By what. |"));
     }
