@@ -26,7 +26,7 @@ impl Patch {
             patch_id: self.patch_id,
             vendor_patch_id: self.candidate.vendor_patch_id.clone(),
             platform: self.candidate.platform,
-            customer_id,
+            scope: customer_id.into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What other services' facts say of devices, patches and approvals: kept by the reactor, read when a run is planned.
 
-use contracts::approvals::ApprovalEvent;
+use contracts::approvals::{ApprovalEvent, ApprovalScope};
 use contracts::devices::{AgentMode, DeviceEvent, MissingPackage};
 use contracts::feeds::{PatchEvent, PatchFacts};
 use eventstore::{StoreError, Tx};
@@ -48,6 +48,8 @@ pub(crate) async fn apply_device(tx: &mut Tx, tenant: Tenant, fact: &DeviceEvent
         DeviceEvent::ScanCompleted(_)
         | DeviceEvent::ScanFailed(_)
         | DeviceEvent::AvailableUpdatesChanged(_)
+        | DeviceEvent::DeviceExposureChanged(_)
+        | DeviceEvent::DeviceRegionChanged(_)
         | DeviceEvent::JobDelivered(_)
         | DeviceEvent::JobReported(_) => {}
     }
@@ -63,12 +65,13 @@ pub(crate) async fn apply_approval(
     match fact {
         ApprovalEvent::ApprovalOpened(fact) => name_patch(tx, fact.patch_id, &fact.vendor_patch_id).await,
         ApprovalEvent::PatchApproved(fact) => {
+            let Some(customer_id) = fact.scope.whole_customer() else { return Ok(()) };
             sqlx::query(
                 "insert into scheduling.approval (customer_id, patch_id, partner_id)
                  values ($1, $2, $3)
                  on conflict do nothing",
             )
-            .bind(fact.customer_id.0)
+            .bind(customer_id.0)
             .bind(fact.patch_id.0)
             .bind(tenant.partner_id.0)
             .execute(&mut **tx)
@@ -76,9 +79,9 @@ pub(crate) async fn apply_approval(
             Ok(())
         }
         ApprovalEvent::AutoApprovalRefused(_) => Ok(()),
-        ApprovalEvent::PatchRejected(fact) => not_approved(tx, fact.customer_id, fact.patch_id).await,
-        ApprovalEvent::ApprovalRevoked(fact) => not_approved(tx, fact.customer_id, fact.patch_id).await,
-        ApprovalEvent::ApprovalLapsed(fact) => not_approved(tx, fact.customer_id, fact.patch_id).await,
+        ApprovalEvent::PatchRejected(fact) => not_approved(tx, fact.scope, fact.patch_id).await,
+        ApprovalEvent::ApprovalRevoked(fact) => not_approved(tx, fact.scope, fact.patch_id).await,
+        ApprovalEvent::ApprovalLapsed(fact) => not_approved(tx, fact.scope, fact.patch_id).await,
     }
 }
 
@@ -113,7 +116,8 @@ async fn not_missing(tx: &mut Tx, device_id: DeviceId, patch_id: PatchId) -> Res
     Ok(())
 }
 
-async fn not_approved(tx: &mut Tx, customer_id: CustomerId, patch_id: PatchId) -> Result<(), sqlx::Error> {
+async fn not_approved(tx: &mut Tx, scope: ApprovalScope, patch_id: PatchId) -> Result<(), sqlx::Error> {
+    let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
     sqlx::query("delete from scheduling.approval where customer_id = $1 and patch_id = $2")
         .bind(customer_id.0)
         .bind(patch_id.0)

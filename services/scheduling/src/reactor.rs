@@ -106,6 +106,8 @@ impl Reactor {
             DeviceEvent::DeviceCameOnline(_)
             | DeviceEvent::DeviceWentOffline(_)
             | DeviceEvent::AvailableUpdatesChanged(_)
+            | DeviceEvent::DeviceExposureChanged(_)
+            | DeviceEvent::DeviceRegionChanged(_)
             | DeviceEvent::PatchFoundMissing(_)
             | DeviceEvent::PatchFoundInstalled(_)
             | DeviceEvent::PatchNoLongerApplicable(_) => Ok(()),

@@ -143,7 +143,7 @@ async fn a_patch_comes_from_approval_to_proof_over_broker_and_network() {
     };
     let by = ApprovalMode::Manual { approved_by: id(), comment: None };
     let approval: Vec<ApprovalEvent> =
-        vec![opened.into(), PatchApproved { patch_id, customer_id, by }.into()];
+        vec![opened.into(), PatchApproved { patch_id, scope: customer_id.into(), by }.into()];
     system.happens(id(), approval).await;
     let scan_job: JobId = requested.stream_id.0.into();
     system.device_says(device_id, vec![missing.into(), scan_completed(device_id, scan_job)]).await;

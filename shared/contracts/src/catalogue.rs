@@ -1,6 +1,7 @@
-//! All sets of events, for whoever must know every one: stored facts of any type, references, checks.
+//! All sets of events and commands, for whoever must know every one: stored facts of any type, references, checks.
 
-use crate::{alerts, approvals, auditing, devices, feeds, packages, scheduling, tenancy};
+use crate::permissions::Permission;
+use crate::{Service, alerts, approvals, auditing, devices, feeds, packages, scheduling, tenancy};
 use kernel::MalformedEvent;
 use serde_json::Value;
 
@@ -23,7 +24,7 @@ pub struct EventSet {
 }
 
 /// Every set, in the order in which the references show them.
-pub const SETS: [EventSet; 23] = [
+pub const SETS: [EventSet; 24] = [
     tenancy::PartnerEvent::SET,
     tenancy::CustomerEvent::SET,
     tenancy::UserEvent::SET,
@@ -36,6 +37,7 @@ pub const SETS: [EventSet; 23] = [
     packages::SiteEvent::SET,
     devices::EnrolmentTokenEvent::SET,
     devices::DeviceEvent::SET,
+    devices::GroupEvent::SET,
     approvals::WhitelistEvent::SET,
     approvals::RuleEvent::SET,
     approvals::ApprovalEvent::SET,
@@ -47,6 +49,23 @@ pub const SETS: [EventSet; 23] = [
     alerts::WebhookEvent::SET,
     alerts::DeliveryEvent::SET,
     auditing::AuditAccessEvent::SET,
+];
+
+/// Commands with the permission that each needs.
+type Commands = &'static [(&'static str, Permission)];
+
+/// Every set of commands with the service that takes them, in the order in which the references show them.
+pub const COMMANDS: &[(Service, Commands)] = &[
+    (Service::Tenancy, tenancy::COMMANDS),
+    (Service::Feeds, feeds::COMMANDS),
+    (Service::Feeds, packages::commands::COMMANDS),
+    (Service::Devices, devices::COMMANDS),
+    (Service::Devices, devices::groups::COMMANDS),
+    (Service::Approvals, approvals::rules::COMMANDS),
+    (Service::Approvals, approvals::decisions::COMMANDS),
+    (Service::Scheduling, scheduling::COMMANDS),
+    (Service::Alerts, alerts::COMMANDS),
+    (Service::Auditing, auditing::COMMANDS),
 ];
 
 /// The set that an event type belongs to, with the version that is written today.

@@ -1,5 +1,12 @@
 //! Devices, their scans, and which patch is missing where.
 
+pub mod groups;
+
+pub use groups::{
+    ChangeGroup, DefineGroup, DeviceQuery, GroupChanged, GroupDefined, GroupEvent, GroupMembers,
+    GroupMembershipChanged, GroupRemoved, RemoveGroup, SetDeviceExposure, SetDeviceRegion,
+};
+
 use crate::{DevicePlatform, OsRelease};
 use chrono::{DateTime, Utc};
 use kernel::{CustomerId, DeviceId, EnrolmentTokenId, JobId, PatchId};
@@ -154,6 +161,20 @@ events! {
             device_id: DeviceId,
             /// Last contact.
             last_contact_at: DateTime<Utc>,
+        },
+        /// It can be reached from the internet now, or no longer.
+        DeviceExposureChanged = 1 {
+            /// The device.
+            device_id: DeviceId,
+            /// Whether it can.
+            exposed: bool,
+        },
+        /// It stands somewhere else.
+        DeviceRegionChanged = 1 {
+            /// The device.
+            device_id: DeviceId,
+            /// Where; none where nobody says.
+            region: Option<String>,
         },
         /// A scan's report was taken.
         ScanCompleted = 1 {

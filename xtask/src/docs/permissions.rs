@@ -21,27 +21,12 @@ pub(super) fn page(_: &Path) -> Result<String> {
         page.push('\n');
     }
     page.push_str("\n## What each command needs\n\n| service | command | permission |\n|---|---|---|\n");
-    for (service, commands) in commands() {
-        for (command, permission) in commands {
+    for (service, commands) in contracts::catalogue::COMMANDS {
+        for (command, permission) in *commands {
             writeln!(page, "| {service} | {command} | {permission:?} |")?;
         }
     }
     Ok(page)
-}
-
-type Commands = &'static [(&'static str, Permission)];
-
-fn commands() -> [(&'static str, Commands); 8] {
-    [
-        ("tenancy", contracts::tenancy::COMMANDS),
-        ("feeds", contracts::feeds::COMMANDS),
-        ("feeds", contracts::packages::commands::COMMANDS),
-        ("devices", contracts::devices::COMMANDS),
-        ("approvals", contracts::approvals::COMMANDS),
-        ("scheduling", contracts::scheduling::COMMANDS),
-        ("alerts", contracts::alerts::COMMANDS),
-        ("auditing", contracts::auditing::COMMANDS),
-    ]
 }
 
 #[cfg(test)]

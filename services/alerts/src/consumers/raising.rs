@@ -7,7 +7,7 @@ use alerts_domain::alert::{Alert, Command};
 use alerts_domain::raising::{Found, Trigger, alert_for};
 use async_trait::async_trait;
 use contracts::alerts::WebhookEvent;
-use contracts::approvals::ApprovalEvent;
+use contracts::approvals::{ApprovalEvent, ApprovalScope};
 use contracts::devices::DeviceEvent;
 use contracts::feeds::FeedEvent;
 use contracts::scheduling::{DeviceJobEvent, ScanJobEvent};
@@ -161,6 +161,8 @@ async fn device(tx: &mut Tx, event: &Envelope) -> Result<Option<Found>, HandlerE
         | DeviceEvent::DeviceWentOffline(_)
         | DeviceEvent::ScanFailed(_)
         | DeviceEvent::AvailableUpdatesChanged(_)
+        | DeviceEvent::DeviceExposureChanged(_)
+        | DeviceEvent::DeviceRegionChanged(_)
         | DeviceEvent::JobDelivered(_)
         | DeviceEvent::JobReported(_) => Ok(None),
     }
@@ -202,30 +204,32 @@ async fn found_by_scan(
 async fn approval(tx: &mut Tx, event: &Envelope) -> Result<Option<Found>, HandlerError> {
     match event.read()? {
         ApprovalEvent::PatchApproved(fact) => {
+            let Some(customer_id) = fact.scope.whole_customer() else { return Ok(None) };
             sqlx::query(
                 "insert into alerts.approved_patch (customer_id, patch_id, partner_id)
                  values ($1, $2, $3)
                  on conflict do nothing",
             )
-            .bind(fact.customer_id.0)
+            .bind(customer_id.0)
             .bind(fact.patch_id.0)
             .bind(event.tenant.partner_id.0)
             .execute(&mut **tx)
             .await?;
-            found_before(tx, fact.customer_id, fact.patch_id).await
+            found_before(tx, customer_id, fact.patch_id).await
         }
-        ApprovalEvent::PatchRejected(fact) => no_longer_approved(tx, fact.customer_id, fact.patch_id).await,
-        ApprovalEvent::ApprovalRevoked(fact) => no_longer_approved(tx, fact.customer_id, fact.patch_id).await,
-        ApprovalEvent::ApprovalLapsed(fact) => no_longer_approved(tx, fact.customer_id, fact.patch_id).await,
+        ApprovalEvent::PatchRejected(fact) => no_longer_approved(tx, fact.scope, fact.patch_id).await,
+        ApprovalEvent::ApprovalRevoked(fact) => no_longer_approved(tx, fact.scope, fact.patch_id).await,
+        ApprovalEvent::ApprovalLapsed(fact) => no_longer_approved(tx, fact.scope, fact.patch_id).await,
         ApprovalEvent::ApprovalOpened(_) | ApprovalEvent::AutoApprovalRefused(_) => Ok(None),
     }
 }
 
 async fn no_longer_approved(
     tx: &mut Tx,
-    customer_id: CustomerId,
+    scope: ApprovalScope,
     patch_id: PatchId,
 ) -> Result<Option<Found>, HandlerError> {
+    let Some(customer_id) = scope.whole_customer() else { return Ok(None) };
     sqlx::query("delete from alerts.approved_patch where customer_id = $1 and patch_id = $2")
         .bind(customer_id.0)
         .bind(patch_id.0)

@@ -47,12 +47,12 @@ pub(crate) fn scanned(device_id: DeviceId) -> DeviceEvent {
 
 pub(crate) fn approved(tenant: Tenant, patch_id: PatchId) -> ApprovalEvent {
     let by = ApprovalMode::Manual { approved_by: id(), comment: None };
-    PatchApproved { patch_id, customer_id: tenant.customer_id.unwrap(), by }.into()
+    PatchApproved { patch_id, scope: tenant.customer_id.unwrap().into(), by }.into()
 }
 
 pub(crate) fn revoked(tenant: Tenant, patch_id: PatchId) -> ApprovalEvent {
     let (customer_id, revoked_by) = (tenant.customer_id.unwrap(), id());
-    ApprovalRevoked { patch_id, customer_id, revoked_by, comment: "wait".to_owned() }.into()
+    ApprovalRevoked { patch_id, scope: customer_id.into(), revoked_by, comment: "wait".to_owned() }.into()
 }
 
 pub(crate) fn registered(tenant: Tenant) -> CustomerEvent {

@@ -1,4 +1,4 @@
-//! The approval of one patch at one customer.
+//! The approval of one patch in one scope.
 //!
 //! ```text
 //! Unknown --open--> Pending --approve--> Approved --revoke--> Pending
@@ -9,10 +9,10 @@
 use crate::COMMENT_MAX;
 use contracts::DevicePlatform;
 use contracts::approvals::{
-    ApprovalEvent, ApprovalLapsed, ApprovalMode, ApprovalOpened, ApprovalRevoked, AutoApprovalRefused,
-    PatchApproved, PatchRejected, RefusalReason,
+    ApprovalEvent, ApprovalLapsed, ApprovalMode, ApprovalOpened, ApprovalRevoked, ApprovalScope,
+    AutoApprovalRefused, PatchApproved, PatchRejected, RefusalReason,
 };
-use kernel::{Aggregate, CustomerId, PatchId, Refused, RuleId, UserId};
+use kernel::{Aggregate, PatchId, Refused, RuleId, UserId};
 use std::collections::BTreeSet;
 
 /// The aggregate.
@@ -88,7 +88,7 @@ pub enum Standing {
     Withdrawn,
 }
 
-/// Which patch at which customer.
+/// Which patch in which scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// The patch.
@@ -97,8 +97,8 @@ pub struct Subject {
     pub vendor_patch_id: String,
     /// What it runs on.
     pub platform: DevicePlatform,
-    /// The customer.
-    pub customer_id: CustomerId,
+    /// Where.
+    pub scope: ApprovalScope,
 }
 
 /// What may be wished.
@@ -281,12 +281,14 @@ fn pending(platform: DevicePlatform) -> State {
 }
 
 /// The opening, where it has not happened yet: a decision may be taken before the patch is found missing.
+/// Only a whole customer waits for decisions; nearer and wider scopes have none until somebody takes one.
 fn open(state: &State, subject: &Subject) -> Vec<ApprovalEvent> {
+    let Some(customer_id) = subject.scope.whole_customer() else { return vec![] };
     match state {
         State::Unknown => vec![
             ApprovalOpened {
                 patch_id: subject.patch_id,
-                customer_id: subject.customer_id,
+                customer_id,
                 platform: subject.platform,
                 vendor_patch_id: subject.vendor_patch_id.clone(),
             }
@@ -347,19 +349,10 @@ fn note_refusal(
         State::Unknown => false,
         State::Approved { .. } | State::Rejected { .. } | State::Lapsed => true,
     };
-    if known {
-        return vec![];
-    }
+    let Some(customer_id) = subject.scope.customer_id().filter(|_| !known) else { return vec![] };
     let mut events = open(state, subject);
     events.push(
-        AutoApprovalRefused {
-            patch_id: subject.patch_id,
-            customer_id: subject.customer_id,
-            rule_id,
-            rule_version,
-            reason,
-        }
-        .into(),
+        AutoApprovalRefused { patch_id: subject.patch_id, customer_id, rule_id, rule_version, reason }.into(),
     );
     events
 }
@@ -378,12 +371,8 @@ fn reject(
         State::Lapsed => Err(Refusal::Withdrawn),
         State::Unknown | State::Pending { .. } => {
             let mut events = open(state, subject);
-            let rejected = PatchRejected {
-                patch_id: subject.patch_id,
-                customer_id: subject.customer_id,
-                rejected_by: by,
-                comment,
-            };
+            let rejected =
+                PatchRejected { patch_id: subject.patch_id, scope: subject.scope, rejected_by: by, comment };
             events.push(rejected.into());
             Ok(events)
         }
@@ -399,13 +388,8 @@ fn revoke(
     check_comment(&comment, 1)?;
     match state {
         State::Approved { .. } | State::Rejected { .. } => Ok(vec![
-            ApprovalRevoked {
-                patch_id: subject.patch_id,
-                customer_id: subject.customer_id,
-                revoked_by: by,
-                comment,
-            }
-            .into(),
+            ApprovalRevoked { patch_id: subject.patch_id, scope: subject.scope, revoked_by: by, comment }
+                .into(),
         ]),
         State::Unknown | State::Pending { .. } | State::Lapsed => Err(Refusal::NotDecided),
     }
@@ -418,7 +402,7 @@ fn lapse(state: &State, subject: &Subject, newer: Option<(PatchId, String)>) -> 
             vec![
                 ApprovalLapsed {
                     patch_id: subject.patch_id,
-                    customer_id: subject.customer_id,
+                    scope: subject.scope,
                     superseded_by,
                     superseded_by_vendor_id,
                 }
@@ -430,7 +414,7 @@ fn lapse(state: &State, subject: &Subject, newer: Option<(PatchId, String)>) -> 
 }
 
 fn approved(subject: &Subject, by: ApprovalMode) -> ApprovalEvent {
-    PatchApproved { patch_id: subject.patch_id, customer_id: subject.customer_id, by }.into()
+    PatchApproved { patch_id: subject.patch_id, scope: subject.scope, by }.into()
 }
 
 fn already_approved(by: &ApprovalMode) -> Refusal {

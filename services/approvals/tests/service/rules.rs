@@ -55,7 +55,10 @@ async fn a_whitelisted_windows_patch_of_a_chosen_severity_is_approved_by_the_rul
         classification: Classification::Security,
     };
     let customer_id = acme.customer_id.unwrap();
-    assert_eq!(approved(&system).await, [PatchApproved { patch_id: patch.patch_id, customer_id, by }]);
+    assert_eq!(
+        approved(&system).await,
+        [PatchApproved { patch_id: patch.patch_id, scope: customer_id.into(), by }]
+    );
 
     // Missing on a second device: everything about it has been decided.
     let events = system.log().await.len();
@@ -84,7 +87,7 @@ async fn no_rule_approves_a_linux_patch_and_a_person_still_can() {
     let comment = Some("tested on web-01".to_owned());
     let by = ApprovalMode::Manual { approved_by: approver.user_id, comment: comment.clone() };
     system.send(&approver, ApprovePatch { patch_id, customer_id, comment }).await.unwrap();
-    assert_eq!(approved(&system).await, [PatchApproved { patch_id, customer_id, by }]);
+    assert_eq!(approved(&system).await, [PatchApproved { patch_id, scope: customer_id.into(), by }]);
     system.stop().await;
 }
 
@@ -144,7 +147,8 @@ async fn a_revised_severity_is_looked_at_again_wherever_the_patch_is_pending() {
     }
     assert_eq!(refused(&system).await, [RefusalReason::SeverityNotChosen; 2]);
     system.revised(&PatchFacts { severity: Severity::Critical, ..patch }, "severity").await;
-    let mut customers: Vec<_> = approved(&system).await.iter().map(|fact| fact.customer_id).collect();
+    let mut customers: Vec<_> =
+        approved(&system).await.iter().filter_map(|fact| fact.scope.whole_customer()).collect();
     customers.sort();
     let mut expected = [acme.customer_id.unwrap(), bistro.customer_id.unwrap()];
     expected.sort();
@@ -225,7 +229,7 @@ async fn a_superseded_patch_lapses_and_names_the_newer_one() {
     let lapsed: Vec<ApprovalLapsed> = system.facts(ApprovalLapsed::TYPE).await;
     let expected = ApprovalLapsed {
         patch_id: old.patch_id,
-        customer_id,
+        scope: customer_id.into(),
         superseded_by: Some(newer.patch_id),
         superseded_by_vendor_id: Some(newer.vendor_patch_id.clone()),
     };

@@ -32,12 +32,17 @@ fn by_rule(rule_id: RuleId, rule_version: u32) -> ApprovalMode {
 }
 
 fn approved(tenant: Tenant, patch_id: PatchId, by: ApprovalMode) -> PatchApproved {
-    PatchApproved { patch_id, customer_id: tenant.customer_id.unwrap(), by }
+    PatchApproved { patch_id, scope: tenant.customer_id.unwrap().into(), by }
 }
 
 fn revoked(tenant: Tenant, comment: &str) -> ApprovalRevoked {
     let customer_id = tenant.customer_id.unwrap();
-    ApprovalRevoked { patch_id: id(), customer_id, revoked_by: id(), comment: comment.to_owned() }
+    ApprovalRevoked {
+        patch_id: id(),
+        scope: customer_id.into(),
+        revoked_by: id(),
+        comment: comment.to_owned(),
+    }
 }
 
 fn about(object: &impl ToString) -> AuditFilter {

@@ -221,7 +221,10 @@ impl Enrolled {
             DeviceEvent::AgentEnrolled(agent) => self.public_key.clone_from(&agent.public_key),
             DeviceEvent::DeviceCameOnline(_) => self.online = true,
             DeviceEvent::DeviceWentOffline(_) => self.online = false,
-            DeviceEvent::ScanCompleted(_) | DeviceEvent::ScanFailed(_) => {}
+            DeviceEvent::DeviceExposureChanged(_)
+            | DeviceEvent::DeviceRegionChanged(_)
+            | DeviceEvent::ScanCompleted(_)
+            | DeviceEvent::ScanFailed(_) => {}
             DeviceEvent::AvailableUpdatesChanged(now) => self.available.clone_from(&now.updates),
             DeviceEvent::PatchFoundMissing(found) => {
                 self.missing.insert(found.patch_id, found.packages.clone());

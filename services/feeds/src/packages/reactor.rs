@@ -1,6 +1,6 @@
 //! Keeps what packages must know of others: customers, and where patches are approved.
 
-use contracts::approvals::ApprovalEvent;
+use contracts::approvals::{ApprovalEvent, ApprovalScope};
 use contracts::tenancy::CustomerRegistered;
 use eventstore::Tx;
 use kernel::{Envelope, EventData, PatchId};
@@ -31,10 +31,10 @@ impl Consumer for Reactor {
         }
         if ApprovalEvent::owns(&event.event_type) {
             match event.read::<ApprovalEvent>()? {
-                ApprovalEvent::PatchApproved(fact) => approved(tx, event, fact.patch_id).await?,
-                ApprovalEvent::PatchRejected(fact) => not_approved(tx, event, fact.patch_id).await?,
-                ApprovalEvent::ApprovalRevoked(fact) => not_approved(tx, event, fact.patch_id).await?,
-                ApprovalEvent::ApprovalLapsed(fact) => not_approved(tx, event, fact.patch_id).await?,
+                ApprovalEvent::PatchApproved(fact) => approved(tx, event, fact.scope, fact.patch_id).await?,
+                ApprovalEvent::PatchRejected(fact) => not_approved(tx, fact.scope, fact.patch_id).await?,
+                ApprovalEvent::ApprovalRevoked(fact) => not_approved(tx, fact.scope, fact.patch_id).await?,
+                ApprovalEvent::ApprovalLapsed(fact) => not_approved(tx, fact.scope, fact.patch_id).await?,
                 ApprovalEvent::ApprovalOpened(_) | ApprovalEvent::AutoApprovalRefused(_) => {}
             }
         }
@@ -54,24 +54,31 @@ async fn keep_customer(tx: &mut Tx, event: &Envelope) -> Result<Outcome, Handler
     Ok(Outcome::Handled)
 }
 
-async fn approved(tx: &mut Tx, event: &Envelope, patch_id: PatchId) -> Result<(), HandlerError> {
+async fn approved(
+    tx: &mut Tx,
+    event: &Envelope,
+    scope: ApprovalScope,
+    patch_id: PatchId,
+) -> Result<(), HandlerError> {
+    let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
     sqlx::query(
         "insert into feeds.package_approval (patch_id, customer_id, partner_id)
          values ($1, $2, $3)
          on conflict do nothing",
     )
     .bind(patch_id.0)
-    .bind(event.tenant.customer_id.map(|id| id.0))
+    .bind(customer_id.0)
     .bind(event.tenant.partner_id.0)
     .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
-async fn not_approved(tx: &mut Tx, event: &Envelope, patch_id: PatchId) -> Result<(), HandlerError> {
+async fn not_approved(tx: &mut Tx, scope: ApprovalScope, patch_id: PatchId) -> Result<(), HandlerError> {
+    let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
     sqlx::query("delete from feeds.package_approval where patch_id = $1 and customer_id = $2")
         .bind(patch_id.0)
-        .bind(event.tenant.customer_id.map(|id| id.0))
+        .bind(customer_id.0)
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -20,7 +20,7 @@ impl Depot {
     async fn approve(&self, patch_id: PatchId, partner_id: PartnerId, customer_id: CustomerId) {
         let before = self.approvals().await;
         let by = ApprovalMode::Manual { approved_by: id(), comment: None };
-        let fact = PatchApproved { patch_id, customer_id, by };
+        let fact = PatchApproved { patch_id, scope: customer_id.into(), by };
         self.append(Tenant::customer(partner_id, customer_id), vec![ApprovalEvent::from(fact)]).await;
         eventually("the approval is known", || async { self.approvals().await == before + 1 }).await;
     }
@@ -52,7 +52,7 @@ async fn a_package_is_removed_by_hand_once_it_is_installed_wherever_it_was_appro
     assert!(failure.message.contains("at 1 places"), "{failure}");
 
     let revoked =
-        ApprovalRevoked { patch_id, customer_id: second, revoked_by: id(), comment: "later".into() };
+        ApprovalRevoked { patch_id, scope: second.into(), revoked_by: id(), comment: "later".into() };
     depot.append(Tenant::customer(partner, second), vec![ApprovalEvent::from(revoked)]).await;
     eventually("the approval is gone", || async { depot.approvals().await == 1 }).await;
     let export = depot.send(&operator(), ExportPackage { package_id }).await.unwrap().answer;

@@ -89,7 +89,8 @@ pub(super) async fn apply(
             let of = (patch_id, customer_id);
             later.decisions.note(entry, of, ApprovalState::Pending, Decision::default());
         }
-        ApprovalEvent::PatchApproved(PatchApproved { patch_id, customer_id, by }) => {
+        ApprovalEvent::PatchApproved(PatchApproved { patch_id, scope, by }) => {
+            let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
             later.decisions.note(entry, (patch_id, customer_id), ApprovalState::Approved, approval(by));
         }
         ApprovalEvent::AutoApprovalRefused(AutoApprovalRefused {
@@ -115,17 +116,20 @@ pub(super) async fn apply(
             .execute(&mut **tx)
             .await?;
         }
-        ApprovalEvent::PatchRejected(PatchRejected { patch_id, customer_id, rejected_by, comment }) => {
+        ApprovalEvent::PatchRejected(PatchRejected { patch_id, scope, rejected_by, comment }) => {
+            let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
             let decision =
                 Decision { decided_by: Some(rejected_by.0), comment: Some(comment), ..Decision::default() };
             later.decisions.note(entry, (patch_id, customer_id), ApprovalState::Rejected, decision);
         }
-        ApprovalEvent::ApprovalRevoked(ApprovalRevoked { patch_id, customer_id, revoked_by, comment }) => {
+        ApprovalEvent::ApprovalRevoked(ApprovalRevoked { patch_id, scope, revoked_by, comment }) => {
+            let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
             let decision =
                 Decision { decided_by: Some(revoked_by.0), comment: Some(comment), ..Decision::default() };
             later.decisions.note(entry, (patch_id, customer_id), ApprovalState::Pending, decision);
         }
-        ApprovalEvent::ApprovalLapsed(ApprovalLapsed { patch_id, customer_id, superseded_by, .. }) => {
+        ApprovalEvent::ApprovalLapsed(ApprovalLapsed { patch_id, scope, superseded_by, .. }) => {
+            let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
             let decision = Decision { superseded_by: superseded_by.map(|id| id.0), ..Decision::default() };
             later.decisions.note(entry, (patch_id, customer_id), ApprovalState::Lapsed, decision);
         }

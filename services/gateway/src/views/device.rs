@@ -157,7 +157,9 @@ pub(super) async fn apply(
         | DeviceEvent::JobReported(JobReported { device_id, .. }) => {
             later.contacts.note(*device_id, entry.recorded_at);
         }
-        DeviceEvent::PatchFoundMissing(_)
+        DeviceEvent::DeviceExposureChanged(_)
+        | DeviceEvent::DeviceRegionChanged(_)
+        | DeviceEvent::PatchFoundMissing(_)
         | DeviceEvent::PatchFoundInstalled(_)
         | DeviceEvent::PatchNoLongerApplicable(_) => {}
     }

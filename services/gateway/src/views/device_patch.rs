@@ -169,6 +169,8 @@ pub(super) async fn apply(
         | DeviceEvent::ScanCompleted(_)
         | DeviceEvent::ScanFailed(_)
         | DeviceEvent::AvailableUpdatesChanged(_)
+        | DeviceEvent::DeviceExposureChanged(_)
+        | DeviceEvent::DeviceRegionChanged(_)
         | DeviceEvent::JobDelivered(_)
         | DeviceEvent::JobReported(_) => {}
     }

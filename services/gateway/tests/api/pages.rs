@@ -168,13 +168,31 @@ impl Fleet {
                 .into(),
             1 => {
                 let by = ApprovalMode::Manual { approved_by: id(), comment: Some("go".to_owned()) };
-                PatchApproved { patch_id, customer_id, by }.into()
+                PatchApproved { patch_id, scope: customer_id.into(), by }.into()
             }
-            2 => PatchRejected { patch_id, customer_id, rejected_by: id(), comment: "no".to_owned() }.into(),
-            3 => ApprovalRevoked { patch_id, customer_id, revoked_by: id(), comment: "oh".to_owned() }.into(),
+            2 => PatchRejected {
+                patch_id,
+                scope: customer_id.into(),
+                rejected_by: id(),
+                comment: "no".to_owned(),
+            }
+            .into(),
+            3 => ApprovalRevoked {
+                patch_id,
+                scope: customer_id.into(),
+                revoked_by: id(),
+                comment: "oh".to_owned(),
+            }
+            .into(),
             4 => {
                 let superseded_by = Some(self.patches[0]);
-                ApprovalLapsed { patch_id, customer_id, superseded_by, superseded_by_vendor_id: None }.into()
+                ApprovalLapsed {
+                    patch_id,
+                    scope: customer_id.into(),
+                    superseded_by,
+                    superseded_by_vendor_id: None,
+                }
+                .into()
             }
             _ => {
                 let reason = RefusalReason::PlatformNotEligible;

@@ -46,7 +46,7 @@ impl World {
             approved_by: self.user(Role::CustomerApprover),
             comment: Some("go".into()),
         };
-        self.approval_says(system, PatchApproved { patch_id: self.patch, customer_id: self.customer, by })
+        self.approval_says(system, PatchApproved { patch_id: self.patch, scope: self.customer.into(), by })
             .await;
     }
 }
@@ -191,7 +191,9 @@ async fn an_approval_shows_its_last_decision_alone() {
     assert_eq!((&approval["comment"], &approval["refusal"]), (&json!("go"), &Value::Null));
 
     let (revoked_by, comment) = (world.user(Role::CustomerAdmin), "wait".to_owned());
-    world.approval_says(&system, ApprovalRevoked { patch_id, customer_id, revoked_by, comment }).await;
+    world
+        .approval_says(&system, ApprovalRevoked { patch_id, scope: customer_id.into(), revoked_by, comment })
+        .await;
     let approval = &system.data(&who, query, variables.clone()).await["node"];
     assert_eq!((&approval["state"], &approval["mode"]), (&json!("PENDING"), &Value::Null));
 
@@ -202,17 +204,24 @@ async fn an_approval_shows_its_last_decision_alone() {
         severity: Severity::Critical,
         classification: Classification::Security,
     };
-    world.approval_says(&system, PatchApproved { patch_id, customer_id, by }).await;
+    world.approval_says(&system, PatchApproved { patch_id, scope: customer_id.into(), by }).await;
     let approval = &system.data(&who, query, variables.clone()).await["node"];
     assert_eq!((&approval["mode"], &approval["ruleVersion"]), (&json!("AUTO"), &json!(3)));
     assert_eq!((&approval["rule"]["name"], &approval["comment"]), (&json!("acker rule"), &Value::Null));
 
     let (rejected_by, comment) = (world.user(Role::CustomerAdmin), "breaks us".to_owned());
-    world.approval_says(&system, PatchRejected { patch_id, customer_id, rejected_by, comment }).await;
+    world
+        .approval_says(&system, PatchRejected { patch_id, scope: customer_id.into(), rejected_by, comment })
+        .await;
     let approval = &system.data(&who, query, variables.clone()).await["node"];
     assert_eq!((&approval["state"], &approval["rule"]), (&json!("REJECTED"), &Value::Null));
 
-    let lapsed = ApprovalLapsed { patch_id, customer_id, superseded_by: None, superseded_by_vendor_id: None };
+    let lapsed = ApprovalLapsed {
+        patch_id,
+        scope: customer_id.into(),
+        superseded_by: None,
+        superseded_by_vendor_id: None,
+    };
     world.approval_says(&system, lapsed).await;
     let approval = &system.data(&who, query, variables).await["node"];
     assert_eq!((&approval["state"], &approval["comment"]), (&json!("LAPSED"), &Value::Null));

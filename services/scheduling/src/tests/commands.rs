@@ -220,7 +220,7 @@ async fn a_revoked_approval_counts_no_more() {
     let device = world.device(AgentMode::Full, &[curl]).await;
     let revoked: ApprovalEvent = ApprovalRevoked {
         patch_id: curl,
-        customer_id: world.customer(),
+        scope: world.customer().into(),
         revoked_by: id(),
         comment: "not yet".to_owned(),
     }

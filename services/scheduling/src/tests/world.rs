@@ -168,7 +168,7 @@ impl World {
     pub(super) async fn approved_patch(&self, vendor_patch_id: &str) -> PatchId {
         let patch_id = self.patch(vendor_patch_id).await;
         let by = ApprovalMode::Manual { approved_by: id::<UserId>(), comment: None };
-        let approved = PatchApproved { patch_id, customer_id: self.customer(), by };
+        let approved = PatchApproved { patch_id, scope: self.customer().into(), by };
         self.tell_customer(patch_id, vec![approved.into()]).await;
         patch_id
     }

@@ -15,7 +15,7 @@ fn subject(platform: DevicePlatform) -> Subject {
         patch_id: PatchId(Uuid::from_u128(10)),
         vendor_patch_id: "KB5034123".into(),
         platform,
-        customer_id: CustomerId(Uuid::from_u128(11)),
+        scope: kernel::CustomerId(Uuid::from_u128(11)).into(),
     }
 }
 
@@ -97,7 +97,7 @@ fn a_rule_that_said_no_is_recorded_once_and_the_patch_stays_pending() {
     let reason = RefusalReason::PlatformNotEligible;
     let refused = AutoApprovalRefused {
         patch_id: linux.patch_id,
-        customer_id: linux.customer_id,
+        customer_id: linux.scope.customer_id().unwrap(),
         rule_id: RULE,
         rule_version: 1,
         reason,
@@ -112,7 +112,7 @@ fn a_rule_does_not_overrule_a_persons_no() {
     let subject = windows();
     let rejected = PatchRejected {
         patch_id: subject.patch_id,
-        customer_id: subject.customer_id,
+        scope: subject.scope,
         rejected_by: ALICE,
         comment: "breaks the till".into(),
     };
@@ -142,7 +142,7 @@ fn an_approval_lapses_when_a_newer_patch_replaces_it() {
     let newer = (PatchId(Uuid::from_u128(20)), "KB5099999".to_owned());
     let lapsed = ApprovalLapsed {
         patch_id: windows().patch_id,
-        customer_id: windows().customer_id,
+        scope: windows().scope,
         superseded_by: Some(newer.0),
         superseded_by_vendor_id: Some(newer.1.clone()),
     };
