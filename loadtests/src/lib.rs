@@ -5,6 +5,7 @@
     reason = "a measuring program makes its own ids, reads the machine's clock and ends with its runtime"
 )]
 
+pub mod catalogue;
 pub mod eventstore;
 pub mod feeds;
 pub mod messaging;

@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use loadtests::{eventstore, feeds, messaging, options::Options, plot, report::Report};
+use loadtests::{catalogue, eventstore, feeds, messaging, options::Options, plot, report::Report};
 use std::{fs, path::Path, process::ExitCode};
 
 #[derive(Parser)]
@@ -20,6 +20,14 @@ enum Bench {
     Messaging(Options),
     /// Vendors' documents: reading them, and taking them in (parts: month, fixes)
     Feeds(Options),
+    /// Searches of the catalogue of a running program
+    #[command(hide = true)]
+    Catalogue {
+        #[command(flatten)]
+        options: Options,
+        #[command(flatten)]
+        place: catalogue::Place,
+    },
 }
 
 fn main() -> ExitCode {
@@ -44,6 +52,10 @@ fn run(bench: Bench) -> Result<()> {
         }
         Bench::Feeds(options) => {
             let report = runtime.block_on(feeds::run(&options))?;
+            (options, report)
+        }
+        Bench::Catalogue { options, place } => {
+            let report = runtime.block_on(catalogue::run(&options, &place))?;
             (options, report)
         }
         Bench::Messaging(options) => {

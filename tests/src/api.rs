@@ -48,6 +48,13 @@ impl Issuer {
     }
 }
 
+/// A client for one or several people.
+pub fn client() -> Result<reqwest::Client> {
+    // Fails only if somebody installed a provider before: then there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().context("building an HTTP client")
+}
+
 fn hex(digit: u8) -> char {
     char::from_digit(digit.into(), 16).map_or('0', |digit| digit.to_ascii_uppercase())
 }

@@ -12,7 +12,7 @@ use crate::{
     receiver::Receiver,
     summary::Summary,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::{path::PathBuf, pin::Pin};
 
 pub use devices::Fleet;
@@ -70,9 +70,7 @@ impl Stage<'_> {
 
 /// Tells the whole story; the agents go on as long as the summary lives.
 pub async fn tell(world: &World, audience: &dyn Audience) -> Result<Summary> {
-    // Fails only if somebody installed a provider before: then there is one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().no_proxy().build().context("building an HTTP client")?;
+    let http = crate::api::client()?;
     let operator = Api::sign_in(&http, &world.gateway_url, &world.issuer, &world.operator).await?;
     // The receiver takes the first two deliveries for a failure of its own, so that a retry is seen.
     let receiver = Receiver::start(2).await?;

@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: servers of its own, then the measuring program, built as for production.
 
+mod corpus;
+
 use crate::{infra, infra::Infra, process::run_visible, progress::Progress, workspace};
 use anyhow::Result;
 use std::{path::Path, process::Command};
@@ -7,14 +9,17 @@ use std::{path::Path, process::Command};
 /// Optimised, but linked quickly.
 const PROFILE: &str = "loadtest";
 
+/// Documents of vendors, taken in by the program, and searches of what came of them.
+const CORPUS: &str = "corpus";
+
 /// Searches of a catalogue of 30,000 patches, by eight clients.
 const CATALOGUE_SEARCH: &str = "catalogue-search";
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Options {
-    /// `eventstore`, `messaging` or `feeds`, then its options (see `cargo xtask bench eventstore --help`); or
-    /// `catalogue-search`
+    /// `eventstore`, `messaging` or `feeds`, then its options (see `cargo xtask bench eventstore --help`);
+    /// `catalogue-search`; or `corpus FOLDER`, with a folder of vendors' documents
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     arguments: Vec<String>,
 }
@@ -25,6 +30,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let progress = Progress::new();
     if options.arguments.first().is_some_and(|bench| bench == CATALOGUE_SEARCH) {
         return search_catalogue(&root, &progress);
+    }
+    if let Some((bench, rest)) = options.arguments.split_first()
+        && bench == CORPUS
+    {
+        return corpus::run(&root, rest, &progress);
     }
     let step = progress.headline("building the bench");
     let mut cargo = Command::new(workspace::cargo());

@@ -51,6 +51,13 @@ pub(crate) struct Options {
     infra: infra::Options,
 }
 
+impl Options {
+    /// One process for all services, on ports of its own.
+    pub(crate) fn any_ports(infra: infra::Options) -> Self {
+        Self { separate: false, any_ports: true, infra }
+    }
+}
+
 /// The programs, built.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
@@ -92,6 +99,8 @@ pub(crate) struct System {
     pub(crate) client_secret: String,
     /// The subject of the platform operator's tokens.
     pub(crate) operator: &'static str,
+    /// What every program is told, as variables.
+    settings: BTreeMap<String, String>,
     pub(crate) infra: Infra,
 }
 
@@ -103,18 +112,24 @@ impl System {
         extra: &[(&str, String)],
         progress: &Progress,
     ) -> Result<Self> {
-        let programs = Programs::build(root, progress)?;
+        Self::start_with(Programs::build(root, progress)?, root, options, extra, progress)
+    }
+
+    /// The same with programs that were built elsewhere.
+    pub(crate) fn start_with(
+        programs: Programs,
+        root: &Path,
+        options: Options,
+        extra: &[(&str, String)],
+        progress: &Progress,
+    ) -> Result<Self> {
         let infra = Infra::start(root, options.infra, progress)?;
         let client_secret = infra::secret()?;
         let ports = ports(options.any_ports)?;
         let log = |name: &str| infra.folder().join(format!("{name}.log"));
         let mut settings = settings(&infra, &ports, &client_secret)?;
         settings.extend(extra.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let program = || {
-            let mut command = Command::new(&programs.patchfleet);
-            command.current_dir(infra.folder()).env(RUN_FOLDER_VARIABLE, infra.folder()).envs(&settings);
-            command
-        };
+        let program = || program(&programs, &infra, &settings);
 
         let step = progress.step("migrations");
         process::run_logged("patchfleet migrate", program().arg("migrate"), &log("migrate"))?;
@@ -142,12 +157,17 @@ impl System {
         step.done("ready");
         let urls =
             ports.into_iter().map(|(service, port)| (service, format!("http://127.0.0.1:{port}"))).collect();
-        Ok(Self { processes, programs, urls, client_secret, operator: OPERATOR, infra })
+        Ok(Self { processes, programs, urls, client_secret, operator: OPERATOR, settings, infra })
     }
 
     /// Where a service answers.
     pub(crate) fn url(&self, service: Service) -> &str {
         self.urls.get(&service).map_or("", String::as_str)
+    }
+
+    /// The program with everything that the services are told.
+    pub(crate) fn program(&self) -> Command {
+        program(&self.programs, &self.infra, &self.settings)
     }
 
     /// What the services said last, for an error: their logs end with the run.
@@ -179,6 +199,12 @@ impl Drop for System {
             process.end(Signal::TERM, STOP_LIMIT);
         }
     }
+}
+
+fn program(programs: &Programs, infra: &Infra, settings: &BTreeMap<String, String>) -> Command {
+    let mut command = Command::new(&programs.patchfleet);
+    command.current_dir(infra.folder()).env(RUN_FOLDER_VARIABLE, infra.folder()).envs(settings);
+    command
 }
 
 fn check_alive(processes: &mut [Running]) -> Result<()> {
