@@ -6,7 +6,7 @@ use eventstore::{StoreError, Tx};
 use feeds_domain::catalogue::PatchState;
 use kernel::{FeedId, PartnerId, PatchId};
 use sqlx::types::Json;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// SHA-256 of what a document says of something.
@@ -224,55 +224,91 @@ pub(crate) async fn keep(tx: &mut Tx, patches: &[(PatchId, &Stored)]) -> Result<
     .bind(partners)
     .execute(&mut **tx)
     .await?;
-    keep_relations(tx, &known).await
+    Ok(())
 }
 
-/// Keeps what patches say they replace and close.
-async fn keep_relations(tx: &mut Tx, known: &[Json<&PatchFacts>]) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = known.iter().map(|facts| facts.0.patch_id.0).collect();
-    let pairs = |of: fn(&PatchFacts) -> &Vec<String>| -> (Vec<Uuid>, Vec<&str>) {
-        known
-            .iter()
-            .flat_map(|facts| of(facts.0).iter().map(|text| (facts.0.patch_id.0, text.as_str())))
-            .unzip()
-    };
-    let (replacing, replaced) = pairs(|facts| &facts.supersedes);
-    sqlx::query(
-        "with wanted as (
-           select distinct w.patch_id, w.supersedes from unnest($2::uuid[], $3::text[]) as w (patch_id, supersedes)
-         ), gone as (
-           delete from feeds.edge e
-            where e.patch_id = any($1)
-              and not exists (
-                select from wanted w where w.patch_id = e.patch_id and w.supersedes = e.supersedes)
-         )
-         insert into feeds.edge (patch_id, supersedes)
-         select patch_id, supersedes from wanted
-         on conflict do nothing",
-    )
-    .bind(&ids)
-    .bind(replacing)
-    .bind(replaced)
-    .execute(&mut **tx)
-    .await?;
-    let (closing, closed) = pairs(|facts| &facts.cves);
-    sqlx::query(
-        "with wanted as (
-           select distinct w.patch_id, w.cve from unnest($2::uuid[], $3::text[]) as w (patch_id, cve)
-         ), gone as (
-           delete from feeds.patch_cve c
-            where c.patch_id = any($1)
-              and not exists (select from wanted w where w.patch_id = c.patch_id and w.cve = c.cve)
-         )
-         insert into feeds.patch_cve (cve, patch_id)
-         select cve, patch_id from wanted
-         on conflict do nothing",
-    )
-    .bind(&ids)
-    .bind(closing)
-    .bind(closed)
-    .execute(&mut **tx)
-    .await?;
+/// What patches say of others no longer, and what they say now.
+#[derive(Debug, Default)]
+pub(crate) struct Relations {
+    replaced: Changes,
+    closed: Changes,
+}
+
+/// Pairs of a patch and a text.
+#[derive(Debug, Default)]
+struct Changes {
+    gone: (Vec<Uuid>, Vec<String>),
+    new: (Vec<Uuid>, Vec<String>),
+}
+
+/// What a patch said of others before it changes.
+pub(crate) struct Said {
+    supersedes: Vec<String>,
+    cves: Vec<String>,
+}
+
+impl Said {
+    /// Nothing, where nothing is known of the patch.
+    pub(crate) fn of(state: &PatchState) -> Self {
+        let facts = state.facts();
+        Self {
+            supersedes: facts.map(|facts| facts.supersedes.clone()).unwrap_or_default(),
+            cves: facts.map(|facts| facts.cves.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Relations {
+    /// Compares what was said before with what is said now.
+    pub(crate) fn compare(&mut self, before: &Said, now: &PatchFacts) {
+        self.replaced.compare(now.patch_id, &before.supersedes, &now.supersedes);
+        self.closed.compare(now.patch_id, &before.cves, &now.cves);
+    }
+}
+
+impl Changes {
+    fn compare(&mut self, patch_id: PatchId, before: &[String], now: &[String]) {
+        let (old, new): (BTreeSet<_>, BTreeSet<_>) = (before.iter().collect(), now.iter().collect());
+        for (change, texts) in [(&mut self.gone, old.difference(&new)), (&mut self.new, new.difference(&old))]
+        {
+            for text in texts {
+                change.0.push(patch_id.0);
+                change.1.push((*text).clone());
+            }
+        }
+    }
+}
+
+/// Keeps what patches say they replace and close. Only what changed: of a page of patches with a hundred vulnerabilities
+/// each, comparing all with all in the database takes minutes where it guesses the plan wrong.
+pub(crate) async fn keep_relations(tx: &mut Tx, relations: Relations) -> Result<(), StoreError> {
+    let Relations { replaced, closed } = relations;
+    for (changes, delete, insert) in [
+        (
+            replaced,
+            "delete from feeds.edge e
+              using unnest($1::uuid[], $2::text[]) as gone (patch_id, supersedes)
+              where e.patch_id = gone.patch_id and e.supersedes = gone.supersedes",
+            "insert into feeds.edge (patch_id, supersedes)
+             select * from unnest($1::uuid[], $2::text[])
+             on conflict do nothing",
+        ),
+        (
+            closed,
+            "delete from feeds.patch_cve c
+              using unnest($1::uuid[], $2::text[]) as gone (patch_id, cve)
+              where c.patch_id = gone.patch_id and c.cve = gone.cve",
+            "insert into feeds.patch_cve (patch_id, cve)
+             select * from unnest($1::uuid[], $2::text[])
+             on conflict do nothing",
+        ),
+    ] {
+        for (statement, (ids, texts)) in [(delete, changes.gone), (insert, changes.new)] {
+            if !ids.is_empty() {
+                sqlx::query(statement).bind(ids).bind(texts).execute(&mut **tx).await?;
+            }
+        }
+    }
     Ok(())
 }
 
@@ -284,23 +320,36 @@ pub(crate) struct Pair {
 }
 
 /// Every pair in which one of these patches is the newer or the older one, the earliest replacement first.
+///
+/// `offset 0` keeps the joins what they are written as, one look for each edge: on a catalogue that has just been filled,
+/// of which the server knows no figures yet, it joins all patches of an owner with each other first (27 s for 500 of
+/// 6,000, measured).
 pub(crate) async fn pairs(tx: &mut Tx, patch_ids: &[Uuid]) -> Result<Vec<Pair>, StoreError> {
     Ok(sqlx::query_as(
-        "with touched as (
+        "with touched as materialized (
            select e.patch_id, e.supersedes from feeds.edge e where e.patch_id = any($1)
            union
            select e.patch_id, e.supersedes
-             from feeds.edge e
-             join feeds.patch p on p.vendor_patch_id = e.supersedes
+             from feeds.patch p
+             join feeds.edge e on e.supersedes = p.vendor_patch_id
             where p.patch_id = any($1)
          )
          select newer.facts as newer, older.facts as older
            from touched t
-           join feeds.patch newer on newer.patch_id = t.patch_id and newer.state <> 'withdrawn'
-           join feeds.patch older
-             on older.vendor_patch_id = t.supersedes
-            and older.state = 'published'
-            and older.partner_id = newer.partner_id
+          cross join lateral (
+             select n.facts, n.vendor_patch_id, n.partner_id
+               from feeds.patch n
+              where n.patch_id = t.patch_id and n.state <> 'withdrawn'
+             offset 0
+          ) newer
+          cross join lateral (
+             select o.patch_id, o.facts
+               from feeds.patch o
+              where o.vendor_patch_id = t.supersedes
+                and o.state = 'published'
+                and o.partner_id = newer.partner_id
+             offset 0
+          ) older
           order by newer.facts ->> 'release_date', newer.vendor_patch_id, older.patch_id",
     )
     .bind(patch_ids)

@@ -3,7 +3,7 @@
 //! The tables say what is known of each patch, in the same transaction as its stream, so that a batch is decided without
 //! reading streams: four statements read it, one appends all events, and the rest keeps the tables.
 
-use crate::catalogue::{self, ContentHash, Stored};
+use crate::catalogue::{self, ContentHash, Relations, Said, Stored};
 use crate::documents::DocumentKey;
 use crate::error::SyncError;
 use crate::syncs::{self, Counts, SyncId};
@@ -342,6 +342,7 @@ impl Import<'_> {
     ) -> Result<(Vec<Outcome>, Vec<Committed>), SyncError> {
         let mut outcomes = Vec::with_capacity(wishes.len());
         let mut news: Vec<(PatchId, i64, Cause, Vec<PatchEvent>)> = Vec::new();
+        let mut relations = Relations::default();
         for Wish { patch_id, what, command } in wishes {
             let stored = known.entry(patch_id).or_insert_with(|| Stored {
                 state: PatchState::Unknown,
@@ -367,7 +368,11 @@ impl Import<'_> {
             }
             outcomes.push(if stored.version == 0 { Outcome::Published } else { Outcome::Changed });
             let expected = stored.version;
+            let before = Said::of(&stored.state);
             stored.state = events.iter().fold(std::mem::take(&mut stored.state), Patch::evolve);
+            if let Some(now) = stored.state.facts() {
+                relations.compare(&before, now);
+            }
             stored.version += i64::try_from(events.len()).unwrap_or(i64::MAX);
             let command_id = CommandId::derived(self.cause.command_id.0, &what);
             news.push((patch_id, expected, Cause { command_id, ..self.cause.clone() }, events));
@@ -396,6 +401,7 @@ impl Import<'_> {
             .filter_map(|(patch_id, ..)| known.get(patch_id).map(|stored| (*patch_id, stored)))
             .collect();
         catalogue::keep(tx, &kept).await?;
+        catalogue::keep_relations(tx, relations).await?;
         Ok((outcomes, committed))
     }
 }

@@ -109,7 +109,8 @@ impl Offline {
             match self.take(given, &mut open, watcher).await {
                 Ok(()) => {}
                 Err(SyncError::Refused { reason, .. }) => outcome.refused.push(format!("{name}: {reason}")),
-                Err(SyncError::Failed(error)) => bail!("{name}: {error}"),
+                // Whoever sits at this machine may see what lies below, which a client may not.
+                Err(SyncError::Failed(error)) => bail!("{name}: {}", error.chain()),
             }
             watcher.done();
         }

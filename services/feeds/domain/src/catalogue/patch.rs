@@ -42,6 +42,16 @@ pub enum PatchState {
     Withdrawn,
 }
 
+impl PatchState {
+    /// All that is known of it, unless it is unknown or was taken back.
+    pub fn facts(&self) -> Option<&PatchFacts> {
+        match self {
+            Self::Published { facts } | Self::Superseded { facts, .. } => Some(facts),
+            Self::Unknown | Self::Withdrawn => None,
+        }
+    }
+}
+
 /// A wish about a patch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PatchCommand {
