@@ -278,7 +278,16 @@ fn a_document_says_the_same_in_whatever_order() {
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let text = format!("{{{}}}", order.map(|at| parts[at].as_str()).join(","));
             let other = outcome(text.as_bytes()).unwrap();
-            assert_eq!(other.contents, whole.contents, "{order:?}");
+            // How many bytes were held on the way depends on the order, what came of them does not.
+            let (now, then) = (&other.contents, &whole.contents);
+            assert_eq!(now.patches, then.patches, "{order:?}");
+            assert_eq!(now.vulnerabilities, then.vulnerabilities, "{order:?}");
+            assert_eq!(now.quarantined, then.quarantined, "{order:?}");
+            assert_eq!(
+                (&now.withdrawn, now.records, &now.document_id, now.document_date),
+                (&then.withdrawn, then.records, &then.document_id, then.document_date),
+                "{order:?}"
+            );
             assert_eq!(other.to_json(), whole.to_json(), "{order:?}");
         }
     }
@@ -392,7 +401,7 @@ fn an_advisory_with_more_packages_than_anybody_installs_is_left_out() {
     assert_eq!(contents.patches[0].targets[0].os().key(), "sles:15.5");
     assert_eq!(
         contents.quarantined,
-        ["SUSE-SU-2026:9101-1 for opensuse-leap:15.5: more than 5000 packages or 5000 CVEs"]
+        ["SUSE-SU-2026:9101-1 for opensuse-leap:15.5: it has more than 5000 packages"]
     );
 }
 
