@@ -7,8 +7,8 @@ use actix_web::web::ServiceConfig;
 use approvals_domain::{
     rule,
     rule::{Reach, Rule, Surroundings},
-    simulation::{Period, Simulation},
     simulation as draft,
+    simulation::{Period, Simulation},
     whitelist,
     whitelist::Whitelist,
 };
@@ -114,10 +114,7 @@ impl<'a> UseCase<'a> {
 
     async fn load<A: Aggregate>(&mut self, stream_id: StreamId) -> Result<A::State, ApiError> {
         let store = &self.services.foundation.store;
-        store
-            .load_in::<A>(&mut self.tx, &self.context.caller.scope, stream_id)
-            .await
-            .map_err(store_failed)
+        store.load_in::<A>(&mut self.tx, &self.context.caller.scope, stream_id).await.map_err(store_failed)
     }
 
     async fn surroundings(
@@ -125,9 +122,8 @@ impl<'a> UseCase<'a> {
         contents: &RuleContents,
         confirmed: bool,
     ) -> Result<Surroundings, ApiError> {
-        let unknown_group = estate::unknown_group(&mut self.tx, self.owner, &contents.groups)
-            .await
-            .map_err(store_failed)?;
+        let unknown_group =
+            estate::unknown_group(&mut self.tx, self.owner, &contents.groups).await.map_err(store_failed)?;
         // What nobody can have is not worth the look at the estate.
         rule::check(self.owner.into(), contents, unknown_group).map_err(|no| ApiError::refused(&no))?;
         let rules = kept::count_rules(&mut self.tx, self.owner).await.map_err(store_failed)?;
@@ -161,8 +157,7 @@ impl<'a> UseCase<'a> {
 
     async fn saved(mut self, rule_id: RuleId, committed: Committed) -> Result<Accepted<SavedRule>, ApiError> {
         self.keep_rule(rule_id).await?;
-        let warnings =
-            estate::warnings(&mut self.tx, self.owner, rule_id).await.map_err(store_failed)?;
+        let warnings = estate::warnings(&mut self.tx, self.owner, rule_id).await.map_err(store_failed)?;
         self.done(SavedRule { rule_id, warnings }, committed).await
     }
 

@@ -139,7 +139,8 @@ pub(super) async fn reach(
 ) -> Result<(u64, u64), StoreError> {
     let all = pending(tx, tenant, &[]).await?;
     let waiting = all.iter().map(|missing| missing.devices).sum();
-    let concerned = if contents.groups.is_empty() { all } else { pending(tx, tenant, &contents.groups).await? };
+    let concerned =
+        if contents.groups.is_empty() { all } else { pending(tx, tenant, &contents.groups).await? };
     let estate = Estate::read(tx, tenant, &concerned).await?;
     let installs = concerned
         .iter()

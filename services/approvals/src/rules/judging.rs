@@ -10,7 +10,9 @@ use approvals_domain::evaluation::{Candidate, Listed, Verdict, evaluate};
 use chrono::{DateTime, Utc};
 use contracts::approvals::{ApprovalMode, ApprovalScope};
 use eventstore::{Store, Target, Tx};
-use kernel::{Actor, Cause, CommandId, CorrelationId, CustomerId, DeviceGroupId, Envelope, EventId, Scope, Tenant};
+use kernel::{
+    Actor, Cause, CommandId, CorrelationId, CustomerId, DeviceGroupId, Envelope, EventId, Scope, Tenant,
+};
 use messaging::{HandlerError, settled};
 
 /// The event because of which rules look.
@@ -93,7 +95,8 @@ impl<'a> Judging<'a> {
             for rule in &self.rules {
                 let verdict = evaluate(&candidate, &rule.contents, &self.whitelist, today);
                 next = [next, verdict.next_change_at()].into_iter().flatten().min();
-                let is_decided = matches!(verdict, Verdict::Approve { .. }) && rule.contents.groups.is_empty();
+                let is_decided =
+                    matches!(verdict, Verdict::Approve { .. }) && rule.contents.groups.is_empty();
                 self.record(tx, patch, rule, verdict, trigger).await?;
                 if is_decided {
                     facts::keep_approval(tx, self.tenant, patch.patch_id, false).await?;
@@ -163,10 +166,8 @@ impl<'a> Judging<'a> {
             return Ok(vec![whole]);
         }
         let groups = known_groups(tx, customer_id, groups).await?;
-        let at = |group_id| Subject {
-            scope: ApprovalScope::Group { customer_id, group_id },
-            ..whole.clone()
-        };
+        let at =
+            |group_id| Subject { scope: ApprovalScope::Group { customer_id, group_id }, ..whole.clone() };
         Ok(groups.into_iter().map(at).collect())
     }
 

@@ -80,13 +80,12 @@ pub(crate) async fn active_rules(tx: &mut Tx, tenant: Tenant) -> Result<Vec<Kept
 
 /// How many rules the owner has, switched off ones as well.
 pub(crate) async fn count_rules(tx: &mut Tx, owner: Tenant) -> Result<usize, StoreError> {
-    let count: i64 = sqlx::query_scalar(
-        "select count(*) from approvals.rule where partner_id = $1 and customer_id = $2",
-    )
-    .bind(owner.partner_id.0)
-    .bind(customer_key(owner))
-    .fetch_one(&mut **tx)
-    .await?;
+    let count: i64 =
+        sqlx::query_scalar("select count(*) from approvals.rule where partner_id = $1 and customer_id = $2")
+            .bind(owner.partner_id.0)
+            .bind(customer_key(owner))
+            .fetch_one(&mut **tx)
+            .await?;
     Ok(usize::try_from(count).unwrap_or(usize::MAX))
 }
 

@@ -65,11 +65,7 @@ impl RuleKnowledge {
     }
 
     /// Notes who publishes a feed.
-    pub(crate) async fn take_feed(
-        tx: &mut Tx,
-        event: &Envelope,
-        fact: FeedEvent,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn take_feed(tx: &mut Tx, event: &Envelope, fact: FeedEvent) -> Result<(), StoreError> {
         match fact {
             FeedEvent::FeedRegistered(fact) => {
                 keep_feed(tx, event, fact.feed_id, fact.name, fact.publisher).await

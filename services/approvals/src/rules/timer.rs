@@ -111,8 +111,11 @@ impl RuleTimer {
         if matches!(error, HandlerError::Store(StoreError::Conflict { .. })) {
             return Ok(());
         }
-        let error = error as &dyn std::error::Error;
-        tracing::error!(error, customer.id = %customer_id, "the rules of a customer could not look");
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            customer.id = %customer_id,
+            "the rules of a customer could not look"
+        );
         let mut tx = self.store.database().begin(&Scope::partner_of(tenant)).await?;
         sqlx::query("update approvals.rule_due set due_at = $3 where customer_id = $1 and due_at <= $2")
             .bind(customer_id.0)
