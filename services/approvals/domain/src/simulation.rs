@@ -106,10 +106,10 @@ impl Period {
 }
 
 /// A patch that was missing at a customer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missed {
-    /// The patch as it is known now.
-    pub candidate: Candidate,
+    /// Day of its release.
+    pub release_date: NaiveDate,
     /// Since when it was missing on any device.
     pub since: DateTime<Utc>,
     /// When it was superseded or withdrawn.
@@ -131,21 +131,23 @@ pub enum Fate {
     },
     /// The patch was superseded or withdrawn before.
     EndedBefore,
-    /// Not approved it.
-    Refused {
-        /// Why.
-        reason: RefusalReason,
-    },
 }
 
-/// The rule's fate with one patch. Severity, ratings and whitelist are those of now: their history is not kept.
-pub fn fate(missed: &Missed, rule: &RuleContents, whitelist: &[Listed], period: Period) -> Fate {
-    // At the end of all days no delay is left; what was superseded was installable before.
-    let candidate = Candidate { installable: true, ..missed.candidate.clone() };
-    if let Verdict::Refuse { reason, .. } = evaluate(&candidate, rule, whitelist, NaiveDate::MAX) {
-        return Fate::Refused { reason };
+/// Why the rule would never approve the patch, however long anybody waits. Severity, ratings and whitelist are those of
+/// now: their history is not kept.
+pub fn refusal(candidate: &Candidate, rule: &RuleContents, whitelist: &[Listed]) -> Option<RefusalReason> {
+    // What was superseded was installable before.
+    let candidate = Candidate { installable: true, ..candidate.clone() };
+    // At the end of all days no delay is left.
+    match evaluate(&candidate, rule, whitelist, NaiveDate::MAX) {
+        Verdict::Refuse { reason, .. } => Some(reason),
+        Verdict::Approve { .. } | Verdict::Scheduled { .. } => None,
     }
-    let due = midnight(eligible_from(candidate.release_date, rule));
+}
+
+/// The rule's fate with a patch that it does not refuse for good.
+pub fn fate(missed: &Missed, rule: &RuleContents, period: Period) -> Fate {
+    let due = midnight(eligible_from(missed.release_date, rule));
     let at = due.max(missed.since).max(period.from);
     if missed.ended_at.is_some_and(|ended| ended <= at) {
         Fate::EndedBefore
@@ -158,7 +160,7 @@ pub fn fate(missed: &Missed, rule: &RuleContents, whitelist: &[Listed], period: 
 
 #[cfg(test)]
 mod tests {
-    use super::{Command, Fate, Missed, Period, Refusal, Simulation, fate};
+    use super::{Command, Fate, Missed, Period, Refusal, Simulation, fate, refusal};
     use crate::evaluation::{Candidate, Listed, midnight};
     use crate::rule;
     use chrono::{DateTime, NaiveDate, Utc};
@@ -187,7 +189,11 @@ mod tests {
 
     /// Released and found missing in January.
     fn missed() -> Missed {
-        let candidate = Candidate {
+        Missed { release_date: at(1, 9).date_naive(), since: at(1, 10), ended_at: None }
+    }
+
+    fn candidate() -> Candidate {
+        Candidate {
             vendor_patch_id: "KB5034123".into(),
             name: "2024-01 Cumulative Update".into(),
             os_versions: vec![],
@@ -199,14 +205,11 @@ mod tests {
             rating: None,
             release_date: at(1, 9).date_naive(),
             installable: false,
-        };
-        Missed { candidate, since: at(1, 10), ended_at: None }
+        }
     }
 
     fn told(missed: &Missed, rule: &RuleContents) -> Fate {
-        let pattern = WhitelistPattern::Product("cumulative".into());
-        let whitelist = [Listed { level: ApprovalLevel::Customer, pattern }];
-        fate(missed, rule, &whitelist, Period::last(6, at(6, 30)))
+        fate(missed, rule, Period::last(6, at(6, 30)))
     }
 
     #[test]
@@ -217,14 +220,8 @@ mod tests {
 
     #[test]
     fn the_rule_begins_with_the_period() {
-        let old = Missed { since: at(1, 1) - chrono::TimeDelta::days(300), ..missed() };
-        let old = Missed {
-            candidate: Candidate {
-                release_date: NaiveDate::from_ymd_opt(2023, 1, 1).unwrap(),
-                ..old.candidate.clone()
-            },
-            ..old
-        };
+        let long_ago = at(1, 1) - chrono::TimeDelta::days(300);
+        let old = Missed { since: long_ago, release_date: long_ago.date_naive(), ended_at: None };
         assert_eq!(told(&old, &delayed(0)), Fate::Approved { at: Period::last(6, at(6, 30)).from });
     }
 
@@ -242,9 +239,12 @@ mod tests {
 
     #[test]
     fn point_87_a_simulation_approves_no_linux_patch_either() {
-        let mut linux = missed();
-        linux.candidate.platform = DevicePlatform::Linux;
-        assert_eq!(told(&linux, &delayed(0)), Fate::Refused { reason: RefusalReason::PlatformNotEligible });
+        let pattern = WhitelistPattern::Product("cumulative".into());
+        let whitelist = [Listed { level: ApprovalLevel::Customer, pattern }];
+        let linux = Candidate { platform: DevicePlatform::Linux, ..candidate() };
+        assert_eq!(refusal(&linux, &delayed(0), &whitelist), Some(RefusalReason::PlatformNotEligible));
+        assert_eq!(refusal(&candidate(), &delayed(360), &whitelist), None);
+        assert_eq!(refusal(&candidate(), &delayed(0), &[]), Some(RefusalReason::NotWhitelisted));
     }
 
     #[test]

@@ -124,8 +124,8 @@ impl<'a> UseCase<'a> {
     ) -> Result<Surroundings, ApiError> {
         let unknown_group =
             estate::unknown_group(&mut self.tx, self.owner, &contents.groups).await.map_err(store_failed)?;
-        // What nobody can have is not worth the look at the estate.
-        rule::check(self.owner.into(), contents, unknown_group).map_err(|no| ApiError::refused(&no))?;
+        // What nobody can have at any time is not worth the look at the estate.
+        rule::check(self.owner.into(), contents, None).map_err(|no| ApiError::refused(&no))?;
         let rules = kept::count_rules(&mut self.tx, self.owner).await.map_err(store_failed)?;
         Ok(Surroundings { rules, unknown_group, reach: self.reach(contents, confirmed).await? })
     }

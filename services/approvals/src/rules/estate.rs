@@ -4,10 +4,11 @@
 use super::kept::{KeptRule, Whitelists, active_rules};
 use super::knowledge::{Ratings, known_groups};
 use crate::facts::{self, Patch};
-use approvals_domain::evaluation::{Candidate, Verdict, evaluate};
+use approvals_domain::evaluation::Candidate;
 use approvals_domain::overlap::{self, Known};
-use chrono::{DateTime, NaiveDate, Utc};
-use contracts::approvals::{RuleContents, RuleWarning};
+use approvals_domain::simulation::refusal;
+use chrono::{DateTime, Utc};
+use contracts::approvals::{RefusalReason, RuleContents, RuleWarning};
 use eventstore::{StoreError, Tx};
 use kernel::{CustomerId, DeviceGroupId, PatchId, RuleId, Tenant};
 use std::collections::{BTreeSet, HashMap};
@@ -106,9 +107,12 @@ pub(super) async fn missing_between(
 /// Everything that rules of a tenant look at.
 pub(super) struct Estate {
     pub(super) patches: HashMap<PatchId, Patch>,
-    pub(super) whitelists: Whitelists,
+    whitelists: Whitelists,
     ratings: Ratings,
 }
+
+/// What is missing, and why a rule would refuse it for good.
+pub(super) type Looked = (Missing, Option<RefusalReason>);
 
 impl Estate {
     /// Reads it for what is missing.
@@ -123,11 +127,32 @@ impl Estate {
         })
     }
 
-    /// The patch as rules of the customer see it.
-    pub(super) fn candidate(&self, missing: &Missing) -> Option<Candidate> {
-        let patch = self.patches.get(&missing.patch_id)?;
-        let rating = self.ratings.at(missing.patch_id, missing.customer_id);
-        Some(Candidate { rating, ..patch.candidate.clone() })
+    /// What a rule would say of everything that is missing. What the catalogue has not brought yet is left out.
+    pub(super) fn look(&self, contents: &RuleContents, mut missing: Vec<Missing>) -> Vec<Looked> {
+        // A whitelist is put together once for each customer; where there is only the partner's, the answers are the same.
+        missing.sort_unstable_by_key(|missing| (missing.customer_id, missing.patch_id));
+        let (mut whitelist, mut whose) = (Vec::new(), None);
+        let mut shared: HashMap<(PatchId, Option<u8>), Option<RefusalReason>> = HashMap::new();
+        let mut looked = Vec::with_capacity(missing.len());
+        for missing in missing {
+            let Missing { patch_id, customer_id, .. } = missing;
+            let Some(patch) = self.patches.get(&patch_id) else { continue };
+            if whose != Some(customer_id) {
+                (whitelist, whose) = (self.whitelists.at(customer_id), Some(customer_id));
+            }
+            let rating = self.ratings.at(patch_id, customer_id);
+            let look = || {
+                let candidate = Candidate { rating, ..patch.candidate.clone() };
+                refusal(&candidate, contents, &whitelist)
+            };
+            let refused = if self.whitelists.is_own(customer_id) {
+                look()
+            } else {
+                *shared.entry((patch_id, rating)).or_insert_with(look)
+            };
+            looked.push((missing, refused));
+        }
+        looked
     }
 }
 
@@ -142,19 +167,9 @@ pub(super) async fn reach(
     let concerned =
         if contents.groups.is_empty() { all } else { pending(tx, tenant, &contents.groups).await? };
     let estate = Estate::read(tx, tenant, &concerned).await?;
-    let installs = concerned
-        .iter()
-        .filter(|missing| {
-            estate.candidate(missing).is_some_and(|candidate| {
-                let whitelist = estate.whitelists.at(missing.customer_id);
-                // At the end of all days no delay is left.
-                let verdict = evaluate(&candidate, contents, &whitelist, NaiveDate::MAX);
-                matches!(verdict, Verdict::Approve { .. })
-            })
-        })
-        .map(|missing| missing.devices)
-        .sum();
-    Ok((installs, waiting))
+    let looked = estate.look(contents, concerned);
+    let approved = looked.iter().filter(|(_, refused)| refused.is_none());
+    Ok((approved.map(|(missing, _)| missing.devices).sum(), waiting))
 }
 
 /// A group that the rule names and the tenant does not have.

@@ -193,6 +193,11 @@ impl Whitelists {
         own.chain(&self.of_partner).cloned().collect()
     }
 
+    /// Whether the customer has entries of its own.
+    pub(crate) fn is_own(&self, customer_id: CustomerId) -> bool {
+        self.of_customers.contains_key(&customer_id)
+    }
+
     /// What holds anywhere.
     pub(crate) fn anywhere(&self) -> Vec<Listed> {
         self.of_customers.values().flatten().chain(&self.of_partner).cloned().collect()

@@ -1,6 +1,6 @@
 //! Runs a draft over what the service knows of the last months.
 
-use super::estate::{Estate, Missing, missing_between, only_groups};
+use super::estate::{Estate, missing_between, only_groups};
 use approvals_domain::simulation::{Fate, Missed, PAIRS_MAX, Period, Refusal, fate};
 use chrono::{DateTime, Utc};
 use contracts::approvals::{
@@ -54,19 +54,25 @@ pub(super) async fn simulate(
     let estate = Estate::read(tx, tenant, &missing).await?;
     let (mut approved, mut refused) = (Vec::new(), BTreeMap::<RefusalReason, u64>::new());
     let (mut scheduled, mut ended_before) = (0, 0);
-    for missing in &missing {
-        match fate_of(missing, &estate, contents, period) {
-            Some(Fate::Approved { at }) => {
+    let looked = estate.look(contents, missing);
+    let looked_at = looked.len();
+    for (missing, refusal) in looked {
+        if let Some(reason) = refusal {
+            *refused.entry(reason).or_default() += 1;
+            continue;
+        }
+        let Some(patch) = estate.patches.get(&missing.patch_id) else { continue };
+        let (release_date, ended_at) = (patch.candidate.release_date, patch.ended_at);
+        match fate(&Missed { release_date, since: missing.since, ended_at }, contents, period) {
+            Fate::Approved { at } => {
                 let key = SimulatedKey { patch_id: missing.patch_id, customer_id: missing.customer_id };
                 approved.push(Approved { key, at });
             }
-            Some(Fate::Scheduled { .. }) => scheduled += 1,
-            Some(Fate::EndedBefore) => ended_before += 1,
-            Some(Fate::Refused { reason }) => *refused.entry(reason).or_default() += 1,
-            // Its publication has not arrived here yet.
-            None => {}
+            Fate::Scheduled { .. } => scheduled += 1,
+            Fate::EndedBefore => ended_before += 1,
         }
     }
+    approved.sort_unstable_by_key(|approved| approved.key);
     let (devices, installs) = count_devices(tx, contents, &approved, until).await?;
     let patches: BTreeSet<PatchId> = approved.iter().map(|approved| approved.key.patch_id).collect();
     let approvals = approved.len();
@@ -79,7 +85,7 @@ pub(super) async fn simulate(
     Ok(RuleSimulation {
         from,
         until,
-        looked_at: count(missing.len()),
+        looked_at: count(looked_at),
         patches: count(patches.len()),
         approvals: count(approvals),
         devices,
@@ -90,12 +96,6 @@ pub(super) async fn simulate(
         items,
         next,
     })
-}
-
-fn fate_of(missing: &Missing, estate: &Estate, contents: &RuleContents, period: Period) -> Option<Fate> {
-    let ended_at = estate.patches.get(&missing.patch_id)?.ended_at;
-    let missed = Missed { candidate: estate.candidate(missing)?, since: missing.since, ended_at };
-    Some(fate(&missed, contents, &estate.whitelists.at(missing.customer_id), period))
 }
 
 /// Distinct devices, and installations.

@@ -195,7 +195,8 @@ impl Fleet {
                 .into()
             }
             5 => {
-                let approves_at = DateTime::UNIX_EPOCH + TimeDelta::days(i64::try_from(self.dice.below(3)).unwrap());
+                let approves_at =
+                    DateTime::UNIX_EPOCH + TimeDelta::days(i64::try_from(self.dice.below(3)).unwrap());
                 let (scope, rule_version, inputs) = (customer_id.into(), 1, crate::rules::inputs());
                 let rule_id = self.rule();
                 ApprovalScheduled { patch_id, scope, rule_id, rule_version, approves_at, inputs }.into()

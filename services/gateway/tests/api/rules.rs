@@ -5,8 +5,8 @@ use crate::world::{World, global};
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::approvals::{
     ApprovalEvent, ApprovalLevel, ApprovalMode, ApprovalScheduled, AutoApprovalRefused, PatchApproved,
-    RefusalReason, RuleConditions, RuleContents, RuleDisabled, RuleEnabled, RuleEvent, RuleInputs, RuleTiming,
-    RuleVersionCreated, WhitelistEntryRemoved, WhitelistEvent, WhitelistPattern,
+    RefusalReason, RuleConditions, RuleContents, RuleDisabled, RuleEnabled, RuleEvent, RuleInputs,
+    RuleTiming, RuleVersionCreated, WhitelistEntryRemoved, WhitelistEvent, WhitelistPattern,
 };
 use contracts::permissions::Role;
 use contracts::{Classification, Severity};
@@ -105,10 +105,12 @@ async fn a_partners_rules_and_whitelist_are_shown_to_it_and_to_its_customers() {
     assert_eq!(partner["whitelist"]["nodes"], json!([{ "value": "acker product for all" }]));
     assert_eq!(customer["rules"]["nodes"], json!([{ "name": "acker rule" }]));
 
-    let own = query.replace("partner { rules { nodes { name customerId } } whitelist { nodes { value } } }", "");
+    let own =
+        query.replace("partner { rules { nodes { name customerId } } whitelist { nodes { value } } }", "");
     let data = system.data(&world.subject(Role::CustomerAdmin), &own, variables.clone()).await;
     let customer = &data["viewer"]["customer"];
-    let inherited = json!({ "name": "acker rule for all", "customerId": null, "contents": { "delayDays": 7 } });
+    let inherited =
+        json!({ "name": "acker rule for all", "customerId": null, "contents": { "delayDays": 7 } });
     assert_eq!(customer["inheritedRules"], json!({ "totalCount": 1, "nodes": [inherited] }));
     assert_eq!(customer["whitelist"]["nodes"], json!([{ "value": "acker product" }]));
     assert_eq!(customer["inheritedWhitelist"]["nodes"], json!([{ "value": "acker product for all" }]));
@@ -149,7 +151,11 @@ async fn to_come(system: &System, world: &World) -> Value {
     let variables = json!({ "id": global("Approval", world.approval) });
     let data = system.data(&world.subject(Role::CustomerApprover), query, variables).await;
     let scheduled = &data["node"]["scheduled"];
-    if scheduled.is_null() { Value::Null } else { json!([scheduled["rule"]["name"], scheduled["approvesAt"]]) }
+    if scheduled.is_null() {
+        Value::Null
+    } else {
+        json!([scheduled["rule"]["name"], scheduled["approvesAt"]])
+    }
 }
 
 #[tokio::test]
@@ -184,18 +190,15 @@ async fn an_approval_that_is_still_to_come_names_the_rule_and_the_time() {
     rule_says(&system, world.tenant(), world.rule, RuleEnabled { rule_id: world.rule }).await;
     assert_eq!(to_come(&system, &world).await, json!(["acker rule", "2026-01-22T00:00:00+00:00"]));
 
-    let by = ApprovalMode::Auto {
-        rule_id: world.rule,
-        rule_version: 1,
-        inputs: inputs(),
-        next_change_at: None,
-    };
+    let by =
+        ApprovalMode::Auto { rule_id: world.rule, rule_version: 1, inputs: inputs(), next_change_at: None };
     world.says(&system, PatchApproved { patch_id: world.patch, scope: world.customer.into(), by }).await;
     assert_eq!(to_come(&system, &world).await, Value::Null);
     system.stop().await;
 }
 
-const CREATE: &str = "mutation($input: CreateRuleInput!) { createRule(input: $input) { ruleId warnings { kind }
+const CREATE: &str =
+    "mutation($input: CreateRuleInput!) { createRule(input: $input) { ruleId warnings { kind }
     userErrors { code field } } }";
 const SIMULATE: &str = "mutation($input: SimulateRuleInput!) { simulateRule(input: $input) {
     simulation { approvals } userErrors { code field } } }";
@@ -237,8 +240,7 @@ async fn rules_of_others_and_for_others_are_out_of_reach() {
     let foreign = rule(Some(other.customer.0), delayed());
     let data = system.data(&world.subject(Role::CustomerAdmin), CREATE, foreign).await;
     assert_eq!(data["createRule"]["userErrors"][0]["code"], "tenancy.customer_not_found");
-    let data =
-        system.data(&world.subject(Role::PartnerViewer), CREATE, rule(None, delayed())).await;
+    let data = system.data(&world.subject(Role::PartnerViewer), CREATE, rule(None, delayed())).await;
     assert_eq!(data["createRule"]["userErrors"][0]["code"], "access.forbidden");
 
     // The partner's rule is there to be read by a customer's people, and not to be changed.
