@@ -97,12 +97,12 @@ pub fn evaluate(
     if let Some(reason) = mismatch(candidate, rule) {
         return refuse(reason);
     }
-    let old_enough = day_after(candidate.release_date, rule.conditions.minimum_age_days.unwrap_or(0));
-    if today < old_enough {
-        return Verdict::Refuse {
-            reason: RefusalReason::TooYoung,
-            next_change_at: Some(midnight(old_enough)),
-        };
+    if let Some(days) = rule.conditions.minimum_age_days {
+        let old_enough = day_after(candidate.release_date, days);
+        if today < old_enough {
+            let next_change_at = Some(midnight(old_enough));
+            return Verdict::Refuse { reason: RefusalReason::TooYoung, next_change_at };
+        }
     }
     let inputs = RuleInputs {
         whitelist: listed.pattern.clone(),

@@ -131,7 +131,11 @@ async fn a_shorter_delay_moves_the_approval_and_a_rule_that_is_switched_on_again
     });
     system.send(&admin, ChangeRule { rule_id, contents, confirm: false }).await.unwrap();
     assert_eq!(approved(&system).await, []);
+    let scheduled = async || system.facts::<ApprovalScheduled>(ApprovalScheduled::TYPE).await.len();
+    assert_eq!(scheduled().await, 2);
     system.send(&admin, EnableRule { rule_id, confirm: false }).await.unwrap();
+    assert_eq!(scheduled().await, 3);
+    system.rules_look_at(at(in_2090(1, 8), 0, 0)).await;
     let approvals = approved(&system).await;
     assert!(matches!(approvals[..], [PatchApproved { by: ApprovalMode::Auto { rule_version: 3, .. }, .. }]));
     system.stop().await;

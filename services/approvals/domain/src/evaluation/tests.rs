@@ -166,6 +166,12 @@ fn a_patch_that_is_too_young_says_when_it_will_be_old_enough() {
 }
 
 #[test]
+fn a_patch_of_tomorrow_waits_for_its_release() {
+    let verdict = evaluate(&candidate(), &at_once(critical()), &[windows_11()], day(8));
+    assert!(matches!(verdict, Verdict::Scheduled { at, .. } if at == midnight(day(9))), "{verdict:?}");
+}
+
+#[test]
 fn the_nearest_whitelist_entry_is_the_one_that_is_named() {
     let entries = [windows_11(), Listed { level: ApprovalLevel::Partner, ..windows_11() }];
     let verdict = evaluate(&candidate(), &at_once(critical()), &entries, day(31));
