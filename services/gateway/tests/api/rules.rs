@@ -5,8 +5,9 @@ use crate::world::{World, global};
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::approvals::{
     ApprovalEvent, ApprovalLevel, ApprovalMode, ApprovalScheduled, AutoApprovalRefused, PatchApproved,
-    RefusalReason, RuleConditions, RuleContents, RuleDisabled, RuleEnabled, RuleEvent, RuleInputs,
-    RuleTiming, RuleVersionCreated, WhitelistEntryRemoved, WhitelistEvent, WhitelistPattern,
+    RefusalReason, RuleConditions, RuleContents, RuleCreated, RuleDisabled, RuleEnabled, RuleEvent,
+    RuleInputs, RuleTiming, RuleVersionCreated, WhitelistEntryAdded, WhitelistEntryRemoved, WhitelistEvent,
+    WhitelistPattern,
 };
 use contracts::permissions::Role;
 use contracts::{Classification, Severity};
@@ -128,6 +129,36 @@ async fn a_partners_rules_and_whitelist_are_shown_to_it_and_to_its_customers() {
 }
 
 impl World {
+    /// What the partner says for all of its customers.
+    pub(crate) async fn record_partners_rules(&self, system: &System) {
+        let (partner, rule_id) = (Tenant::partner(self.partner), self.partners_rule());
+        let rule = Fact::of::<RuleEvent>(RuleCreated {
+            rule_id,
+            owner: partner.into(),
+            name: self.text("rule for all"),
+            contents: RuleContents {
+                groups: vec![],
+                conditions: RuleConditions {
+                    severities: vec![Severity::Critical],
+                    vendors: vec![self.text("vendor")],
+                    ..RuleConditions::default()
+                },
+                timing: RuleTiming::Delay { days: 7 },
+            },
+        });
+        system.record(partner, rule_id.0, vec![rule]).await;
+        let entry = Fact::of::<WhitelistEvent>(WhitelistEntryAdded {
+            owner: partner.into(),
+            pattern: WhitelistPattern::Product(self.text("product for all")),
+        });
+        system.record(partner, derived_id(self.partner.0, "whitelist"), vec![entry]).await;
+    }
+
+    /// The rule that works for all customers.
+    pub(crate) fn partners_rule(&self) -> RuleId {
+        RuleId(derived_id(self.partner.0, "rule"))
+    }
+
     async fn schedules(&self, system: &System, rule_id: RuleId, day: u32) {
         let approves_at = at(day);
         let (patch_id, scope) = (self.patch, self.customer.into());

@@ -321,36 +321,6 @@ impl World {
         system.record(self.tenant(), id::<RuleId>().0, vec![entry]).await;
     }
 
-    /// What the partner says for all of its customers.
-    async fn record_partners_rules(&self, system: &System) {
-        let (partner, rule_id) = (Tenant::partner(self.partner), self.partners_rule());
-        let rule = Fact::of::<RuleEvent>(RuleCreated {
-            rule_id,
-            owner: partner.into(),
-            name: self.text("rule for all"),
-            contents: RuleContents {
-                groups: vec![],
-                conditions: RuleConditions {
-                    severities: vec![Severity::Critical],
-                    vendors: vec![self.text("vendor")],
-                    ..RuleConditions::default()
-                },
-                timing: RuleTiming::Delay { days: 7 },
-            },
-        });
-        system.record(partner, rule_id.0, vec![rule]).await;
-        let entry = Fact::of::<WhitelistEvent>(WhitelistEntryAdded {
-            owner: partner.into(),
-            pattern: WhitelistPattern::Product(self.text("product for all")),
-        });
-        system.record(partner, derived_id(self.partner.0, "whitelist"), vec![entry]).await;
-    }
-
-    /// The rule that works for all customers.
-    pub(crate) fn partners_rule(&self) -> RuleId {
-        RuleId(derived_id(self.partner.0, "rule"))
-    }
-
     pub(crate) async fn record_deployment(&self, system: &System) {
         let planned = Fact::of::<DeploymentEvent>(DeploymentPlanned {
             deployment_id: self.deployment,
