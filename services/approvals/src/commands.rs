@@ -1,25 +1,19 @@
 //! The use cases: authorise, look up, decide and append, answer.
 
-use crate::{facts, rules::approval_stream};
+use crate::{facts, streams::approval_stream};
 use access::Denied;
 use actix_web::web::ServiceConfig;
-use approvals_domain::{approval, approval::Approval, rule, rule::Rule, whitelist, whitelist::Whitelist};
+use approvals_domain::{approval, approval::Approval};
 use contracts::approvals as wish;
 use contracts::{Accepted, permissions::Permission};
 use eventstore::{Committed, Target, Tx};
 use foundation::{Foundation, accepted, failed, store_failed};
-use kernel::{Aggregate, CustomerId, PatchId, RuleId, StreamId, Tenant};
+use kernel::{Aggregate, CustomerId, PatchId, StreamId, Tenant};
 use web::{ApiError, CommandContext};
 
 /// The routes of the service's commands.
-pub(crate) fn routes(foundation: &Foundation, routes: &mut ServiceConfig) {
-    let commands = foundation.commands();
+pub(crate) fn routes(commands: &web::Commands, foundation: &Foundation, routes: &mut ServiceConfig) {
     routes
-        .service(commands.route(foundation, add_to_whitelist))
-        .service(commands.route(foundation, remove_from_whitelist))
-        .service(commands.route(foundation, create_rule))
-        .service(commands.route(foundation, change_rule))
-        .service(commands.route(foundation, disable_rule))
         .service(commands.route(foundation, approve_patch))
         .service(commands.route(foundation, reject_patch))
         .service(commands.route(foundation, revoke_approval));
@@ -47,20 +41,6 @@ impl<'a> UseCase<'a> {
             .map_err(store_failed)?
             .ok_or_else(|| ApiError::not_found("approvals.customer_unknown", "there is no such customer"))?;
         Self::of(foundation, context, permission, tenant, tx)
-    }
-
-    /// Authorises at the rule's customer and begins; a rule of another tenant does not exist.
-    async fn at_rule(
-        foundation: &'a Foundation,
-        context: &'a CommandContext,
-        rule_id: RuleId,
-    ) -> Result<Self, ApiError> {
-        let mut tx = begin(foundation, context).await?;
-        let tenant = facts::tenant_of_rule(&mut tx, rule_id)
-            .await
-            .map_err(store_failed)?
-            .ok_or_else(|| ApiError::refused(&rule::Refusal::Unknown))?;
-        Self::of(foundation, context, Permission::ManageRules, tenant, tx)
     }
 
     /// Goes on in the transaction of the look-up: a second one would take a second connection.
@@ -101,105 +81,6 @@ impl<'a> UseCase<'a> {
 
 async fn begin(foundation: &Foundation, context: &CommandContext) -> Result<Tx, ApiError> {
     foundation.database.begin(&context.caller.scope).await.map_err(store_failed)
-}
-
-async fn add_to_whitelist(
-    foundation: Foundation,
-    context: CommandContext,
-    command: wish::AddToWhitelist,
-) -> Result<Accepted<()>, ApiError> {
-    let wish::AddToWhitelist { customer_id, pattern } = command;
-    let mut case = UseCase::at_customer(&foundation, &context, Permission::ManageRules, customer_id).await?;
-    let add = whitelist::Command::Add { customer_id, pattern: pattern.clone() };
-    let committed = case.execute::<Whitelist>(whitelist_stream(customer_id), add).await?;
-    keep_whitelist_entry(&mut case, customer_id, &pattern).await?;
-    case.done((), committed).await
-}
-
-async fn remove_from_whitelist(
-    foundation: Foundation,
-    context: CommandContext,
-    command: wish::RemoveFromWhitelist,
-) -> Result<Accepted<()>, ApiError> {
-    let wish::RemoveFromWhitelist { customer_id, pattern } = command;
-    let mut case = UseCase::at_customer(&foundation, &context, Permission::ManageRules, customer_id).await?;
-    let remove = whitelist::Command::Remove { customer_id, pattern: pattern.clone() };
-    let committed = case.execute::<Whitelist>(whitelist_stream(customer_id), remove).await?;
-    keep_whitelist_entry(&mut case, customer_id, &pattern).await?;
-    case.done((), committed).await
-}
-
-/// Notes the entry as the stream tells it: a repeated command must not undo what was done since.
-async fn keep_whitelist_entry(
-    case: &mut UseCase<'_>,
-    customer_id: CustomerId,
-    pattern: &wish::WhitelistPattern,
-) -> Result<(), ApiError> {
-    let stream_id = whitelist_stream(customer_id);
-    let entries =
-        case.foundation.store.load_in::<Whitelist>(&mut case.tx, &case.context.caller.scope, stream_id).await;
-    let listed = entries.map_err(store_failed)?.contains(pattern);
-    facts::keep_whitelist_entry(&mut case.tx, case.tenant, pattern, listed).await.map_err(store_failed)
-}
-
-fn whitelist_stream(customer_id: CustomerId) -> StreamId {
-    StreamId::derived(customer_id.0, "whitelist")
-}
-
-async fn create_rule(
-    foundation: Foundation,
-    context: CommandContext,
-    command: wish::CreateRule,
-) -> Result<Accepted<RuleId>, ApiError> {
-    let wish::CreateRule { customer_id, name, conditions } = command;
-    let mut case = UseCase::at_customer(&foundation, &context, Permission::ManageRules, customer_id).await?;
-    let rule_id = RuleId::derived(context.cause.command_id.0, "rule");
-    let create = rule::Command::Create { rule_id, customer_id, name, conditions };
-    let committed = case.execute::<Rule>(StreamId(rule_id.0), create).await?;
-    keep_rule(&mut case, rule_id).await?;
-    case.done(rule_id, committed).await
-}
-
-async fn change_rule(
-    foundation: Foundation,
-    context: CommandContext,
-    command: wish::ChangeRule,
-) -> Result<Accepted<()>, ApiError> {
-    let wish::ChangeRule { rule_id, conditions } = command;
-    let mut case = UseCase::at_rule(&foundation, &context, rule_id).await?;
-    let change = rule::Command::Change { rule_id, conditions };
-    let committed = case.execute::<Rule>(StreamId(rule_id.0), change).await?;
-    keep_rule(&mut case, rule_id).await?;
-    case.done((), committed).await
-}
-
-async fn disable_rule(
-    foundation: Foundation,
-    context: CommandContext,
-    command: wish::DisableRule,
-) -> Result<Accepted<()>, ApiError> {
-    let rule_id = command.rule_id;
-    let mut case = UseCase::at_rule(&foundation, &context, rule_id).await?;
-    let committed = case.execute::<Rule>(StreamId(rule_id.0), rule::Command::Disable { rule_id }).await?;
-    keep_rule(&mut case, rule_id).await?;
-    case.done((), committed).await
-}
-
-/// Notes the rule as its stream tells it: a repeated command must not bring an older version back.
-async fn keep_rule(case: &mut UseCase<'_>, rule_id: RuleId) -> Result<(), ApiError> {
-    let state = case
-        .foundation
-        .store
-        .load_in::<Rule>(&mut case.tx, &case.context.caller.scope, StreamId(rule_id.0))
-        .await;
-    match state.map_err(store_failed)? {
-        rule::State::Known { version, conditions, enabled } => {
-            facts::keep_rule(&mut case.tx, case.tenant, rule_id, version, &conditions, enabled)
-                .await
-                .map_err(store_failed)
-        }
-        rule::State::Unknown => Ok(()),
-    }
 }
 
 async fn approve_patch(
@@ -258,7 +139,7 @@ async fn decide(
     let patch = facts::patch(&mut case.tx, patch_id).await.map_err(store_failed)?.ok_or_else(|| {
         ApiError::not_found("approvals.patch_unknown", "there is no such patch in the catalogue")
     })?;
-    let stream_id = approval_stream(patch_id, case.tenant);
+    let stream_id = approval_stream(patch_id, customer_id.into());
     let command = command(&patch, context.caller.user_id);
     let committed = case.execute::<Approval>(stream_id, command).await?;
     if !committed.repeated {

@@ -2,11 +2,11 @@
 
 use approvals_domain::approval::{Standing, Subject};
 use approvals_domain::evaluation::Candidate;
-use contracts::approvals::{RuleConditions, WhitelistPattern};
+use chrono::{DateTime, NaiveDate, Utc};
 use contracts::feeds::PatchFacts;
 use contracts::{Classification, DevicePlatform, Severity};
 use eventstore::{StoreError, Tx};
-use kernel::{CustomerId, PartnerId, PatchId, RuleId, Tenant};
+use kernel::{CustomerId, PartnerId, PatchId, Tenant};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
@@ -18,6 +18,8 @@ pub(crate) struct Patch {
     pub(crate) candidate: Candidate,
     pub(crate) standing: Standing,
     pub(crate) superseded_by: Option<PatchId>,
+    /// When it was superseded or withdrawn.
+    pub(crate) ended_at: Option<DateTime<Utc>>,
 }
 
 impl Patch {
@@ -29,13 +31,6 @@ impl Patch {
             scope: customer_id.into(),
         }
     }
-}
-
-/// A rule that is switched on.
-pub(crate) struct ActiveRule {
-    pub(crate) rule_id: RuleId,
-    pub(crate) rule_version: u32,
-    pub(crate) conditions: RuleConditions,
 }
 
 #[derive(sqlx::FromRow)]
@@ -50,6 +45,22 @@ struct PatchRow {
     withdrawn: bool,
     superseded_by: Option<Uuid>,
     superseded_by_vendor_id: Option<String>,
+    release_date: NaiveDate,
+    ended_at: Option<DateTime<Utc>>,
+    vendors: Vec<String>,
+    kev: bool,
+}
+
+/// What a patch `p` is read by. One of whose release nothing is known counts as released today: no delay has ended.
+macro_rules! patch_columns {
+    () => {
+        "p.patch_id, p.vendor_patch_id, p.name, p.os_versions, p.platform, p.severity, p.classification,
+         p.withdrawn, p.superseded_by, p.superseded_by_vendor_id, p.ended_at,
+         coalesce(p.release_date, (now() at time zone 'UTC')::date) as release_date,
+         coalesce((select f.vendors from approvals.feed f where f.feed_id = p.feed_id), '{}') as vendors,
+         exists (select from approvals.patch_cve c join approvals.kev k on k.cve = c.cve
+                  where c.patch_id = p.patch_id) as kev"
+    };
 }
 
 impl TryFrom<PatchRow> for Patch {
@@ -64,6 +75,7 @@ impl TryFrom<PatchRow> for Patch {
         Ok(Self {
             patch_id: PatchId(row.patch_id),
             superseded_by: row.superseded_by.map(PatchId),
+            ended_at: row.ended_at,
             candidate: Candidate {
                 vendor_patch_id: row.vendor_patch_id,
                 name: row.name,
@@ -71,6 +83,11 @@ impl TryFrom<PatchRow> for Patch {
                 platform: word::<DevicePlatform>(row.platform)?,
                 severity: word::<Severity>(row.severity)?,
                 classification: word::<Classification>(row.classification)?,
+                vendors: row.vendors,
+                kev: row.kev,
+                // Whose rating counts is said by the tenant.
+                rating: None,
+                release_date: row.release_date,
                 installable: standing == Standing::Published,
             },
             standing,
@@ -79,7 +96,7 @@ impl TryFrom<PatchRow> for Patch {
 }
 
 /// Reads a stored word of one of our enums.
-fn word<T: DeserializeOwned>(text: String) -> Result<T, StoreError> {
+pub(crate) fn word<T: DeserializeOwned>(text: String) -> Result<T, StoreError> {
     serde_json::from_value(Value::String(text)).map_err(corrupt)
 }
 
@@ -93,7 +110,7 @@ fn text<T: serde::Serialize>(word: &T) -> Result<String, StoreError> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
-fn corrupt(error: serde_json::Error) -> StoreError {
+pub(crate) fn corrupt(error: serde_json::Error) -> StoreError {
     StoreError::Corrupt { what: format!("a table of approvals contradicts its type: {error}") }
 }
 
@@ -101,13 +118,15 @@ fn corrupt(error: serde_json::Error) -> StoreError {
 pub(crate) async fn keep_patch(tx: &mut Tx, owner: PartnerId, patch: &PatchFacts) -> Result<(), StoreError> {
     sqlx::query(
         "insert into approvals.patch (patch_id, vendor_patch_id, name, os_versions, platform, severity, classification,
-                                      partner_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
+                                      partner_id, feed_id, release_date)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          on conflict (patch_id) do update
             set name = excluded.name,
                 os_versions = excluded.os_versions,
                 severity = excluded.severity,
-                classification = excluded.classification",
+                classification = excluded.classification,
+                feed_id = excluded.feed_id,
+                release_date = excluded.release_date",
     )
     .bind(patch.patch_id.0)
     .bind(&patch.vendor_patch_id)
@@ -117,6 +136,23 @@ pub(crate) async fn keep_patch(tx: &mut Tx, owner: PartnerId, patch: &PatchFacts
     .bind(text(&patch.severity)?)
     .bind(text(&patch.classification)?)
     .bind(owner.0)
+    .bind(patch.feed_id.0)
+    .bind(patch.release_date)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query("delete from approvals.patch_cve where patch_id = $1 and cve <> all($2)")
+        .bind(patch.patch_id.0)
+        .bind(&patch.cves)
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query(
+        "insert into approvals.patch_cve (cve, patch_id, partner_id)
+         select cve, $1, $2 from unnest($3::text[]) as closes (cve)
+         on conflict do nothing",
+    )
+    .bind(patch.patch_id.0)
+    .bind(owner.0)
+    .bind(&patch.cves)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -128,39 +164,57 @@ pub(crate) async fn keep_supersedence(
     patch_id: PatchId,
     by: PatchId,
     by_vendor_id: &str,
+    at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "update approvals.patch set superseded_by = $2, superseded_by_vendor_id = $3 where patch_id = $1",
+        "update approvals.patch
+            set superseded_by = $2,
+                superseded_by_vendor_id = $3,
+                ended_at = coalesce(ended_at, $4)
+          where patch_id = $1",
     )
     .bind(patch_id.0)
     .bind(by.0)
     .bind(by_vendor_id)
+    .bind(at)
     .execute(&mut **tx)
     .await?;
     Ok(())
 }
 
 /// Marks a patch as taken back.
-pub(crate) async fn keep_withdrawal(tx: &mut Tx, patch_id: PatchId) -> Result<(), StoreError> {
-    sqlx::query("update approvals.patch set withdrawn = true where patch_id = $1")
-        .bind(patch_id.0)
-        .execute(&mut **tx)
-        .await?;
+pub(crate) async fn keep_withdrawal(
+    tx: &mut Tx,
+    patch_id: PatchId,
+    at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "update approvals.patch set withdrawn = true, ended_at = coalesce(ended_at, $2) where patch_id = $1",
+    )
+    .bind(patch_id.0)
+    .bind(at)
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
 /// A patch of the catalogue.
 pub(crate) async fn patch(tx: &mut Tx, patch_id: PatchId) -> Result<Option<Patch>, StoreError> {
-    let row: Option<PatchRow> = sqlx::query_as(
-        "select patch_id, vendor_patch_id, name, os_versions, platform, severity, classification, withdrawn,
-                superseded_by, superseded_by_vendor_id
-           from approvals.patch
-          where patch_id = $1",
-    )
-    .bind(patch_id.0)
-    .fetch_optional(&mut **tx)
+    Ok(patches(tx, &[patch_id]).await?.pop())
+}
+
+/// Those of the patches that the catalogue has.
+pub(crate) async fn patches(tx: &mut Tx, ids: &[PatchId]) -> Result<Vec<Patch>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows: Vec<PatchRow> = sqlx::query_as(concat!(
+        "select ",
+        patch_columns!(),
+        " from approvals.patch p where p.patch_id = any($1) order by p.patch_id"
+    ))
+    .bind(ids)
+    .fetch_all(&mut **tx)
     .await?;
-    row.map(TryInto::try_into).transpose()
+    rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// Notes a customer.
@@ -192,103 +246,6 @@ pub(crate) async fn tenant_of_customer(
     Ok(partner.map(|partner| Tenant::customer(PartnerId(partner), customer_id)))
 }
 
-/// The rule's customer, if the transaction's scope sees it.
-pub(crate) async fn tenant_of_rule(tx: &mut Tx, rule_id: RuleId) -> Result<Option<Tenant>, StoreError> {
-    let row: Option<(Uuid, Uuid)> =
-        sqlx::query_as("select partner_id, customer_id from approvals.rule where rule_id = $1")
-            .bind(rule_id.0)
-            .fetch_optional(&mut **tx)
-            .await?;
-    Ok(row.map(|(partner, customer)| Tenant::customer(PartnerId(partner), CustomerId(customer))))
-}
-
-/// Rules of the customer that are switched on, oldest first.
-pub(crate) async fn active_rules(
-    tx: &mut Tx,
-    customer_id: CustomerId,
-) -> Result<Vec<ActiveRule>, StoreError> {
-    let rows: Vec<(Uuid, i32, Value)> = sqlx::query_as(
-        "select rule_id, rule_version, conditions
-           from approvals.rule
-          where customer_id = $1 and enabled
-          order by position",
-    )
-    .bind(customer_id.0)
-    .fetch_all(&mut **tx)
-    .await?;
-    rows.into_iter()
-        .map(|(rule_id, version, conditions)| {
-            Ok(ActiveRule {
-                rule_id: RuleId(rule_id),
-                rule_version: u32::try_from(version).unwrap_or_default(),
-                conditions: serde_json::from_value(conditions).map_err(corrupt)?,
-            })
-        })
-        .collect()
-}
-
-/// Notes a rule as it is now.
-pub(crate) async fn keep_rule(
-    tx: &mut Tx,
-    tenant: Tenant,
-    rule_id: RuleId,
-    rule_version: u32,
-    conditions: &RuleConditions,
-    enabled: bool,
-) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into approvals.rule (rule_id, customer_id, partner_id, rule_version, conditions, enabled)
-         values ($1, $2, $3, $4, $5, $6)
-         on conflict (rule_id) do update
-            set rule_version = excluded.rule_version,
-                conditions = excluded.conditions,
-                enabled = excluded.enabled",
-    )
-    .bind(rule_id.0)
-    .bind(tenant.customer_id.map(|id| id.0))
-    .bind(tenant.partner_id.0)
-    .bind(i32::try_from(rule_version).unwrap_or(i32::MAX))
-    .bind(serde_json::to_value(conditions).map_err(corrupt)?)
-    .bind(enabled)
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-/// The customer's whitelist.
-pub(crate) async fn whitelist(
-    tx: &mut Tx,
-    customer_id: CustomerId,
-) -> Result<Vec<WhitelistPattern>, StoreError> {
-    let rows: Vec<Value> =
-        sqlx::query_scalar("select pattern from approvals.whitelist where customer_id = $1 order by pattern")
-            .bind(customer_id.0)
-            .fetch_all(&mut **tx)
-            .await?;
-    rows.into_iter().map(|pattern| serde_json::from_value(pattern).map_err(corrupt)).collect()
-}
-
-/// Notes or forgets a whitelist entry.
-pub(crate) async fn keep_whitelist_entry(
-    tx: &mut Tx,
-    tenant: Tenant,
-    pattern: &WhitelistPattern,
-    listed: bool,
-) -> Result<(), StoreError> {
-    let statement = if listed {
-        "insert into approvals.whitelist (customer_id, partner_id, pattern) values ($1, $2, $3) on conflict do nothing"
-    } else {
-        "delete from approvals.whitelist where customer_id = $1 and partner_id = $2 and pattern = $3"
-    };
-    sqlx::query(statement)
-        .bind(tenant.customer_id.map(|id| id.0))
-        .bind(tenant.partner_id.0)
-        .bind(serde_json::to_value(pattern).map_err(corrupt)?)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
 /// Notes where an approval stands.
 pub(crate) async fn keep_approval(
     tx: &mut Tx,
@@ -310,17 +267,23 @@ pub(crate) async fn keep_approval(
     Ok(())
 }
 
-/// Patches that wait for a decision at the customer.
-pub(crate) async fn pending_patches(tx: &mut Tx, customer_id: CustomerId) -> Result<Vec<Patch>, StoreError> {
-    let rows: Vec<PatchRow> = sqlx::query_as(
-        "select p.patch_id, p.vendor_patch_id, p.name, p.os_versions, p.platform, p.severity, p.classification,
-                p.withdrawn, p.superseded_by, p.superseded_by_vendor_id
-           from approvals.approval a
-           join approvals.patch p on p.patch_id = a.patch_id
-          where a.customer_id = $1 and a.pending
-          order by p.patch_id",
-    )
+/// Those of the patches that wait for a decision at the customer.
+pub(crate) async fn pending_patches(
+    tx: &mut Tx,
+    customer_id: CustomerId,
+    ids: &[PatchId],
+) -> Result<Vec<Patch>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows: Vec<PatchRow> = sqlx::query_as(concat!(
+        "select ",
+        patch_columns!(),
+        " from approvals.approval a
+          join approvals.patch p on p.patch_id = a.patch_id
+         where a.customer_id = $1 and a.pending and a.patch_id = any($2)
+         order by p.patch_id"
+    ))
     .bind(customer_id.0)
+    .bind(ids)
     .fetch_all(&mut **tx)
     .await?;
     rows.into_iter().map(TryInto::try_into).collect()
@@ -341,20 +304,12 @@ pub(crate) async fn was_opened(
     .await
 }
 
-/// Customers where the patch was ever up for a decision; with `pending`, those where it still is.
-pub(crate) async fn customers_with(
-    tx: &mut Tx,
-    patch_id: PatchId,
-    pending: bool,
-) -> Result<Vec<Tenant>, StoreError> {
+/// Customers where the patch was ever up for a decision.
+pub(crate) async fn customers_with(tx: &mut Tx, patch_id: PatchId) -> Result<Vec<Tenant>, StoreError> {
     let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
-        "select partner_id, customer_id
-           from approvals.approval
-          where patch_id = $1 and (pending or not $2)
-          order by customer_id",
+        "select partner_id, customer_id from approvals.approval where patch_id = $1 order by customer_id",
     )
     .bind(patch_id.0)
-    .bind(pending)
     .fetch_all(&mut **tx)
     .await?;
     Ok(rows

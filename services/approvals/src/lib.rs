@@ -1,22 +1,35 @@
 //! Decides what may be installed: whitelists, auto-approval rules, and people's decisions.
 
 mod commands;
+pub mod config;
 mod facts;
+mod reacting;
 pub mod reactor;
-mod rules;
+pub mod rules;
+mod streams;
 
+use config::ApprovalsSettings;
 use contracts::Service;
 use foundation::Foundation;
+use rules::{RuleServices, RuleTimer};
 use runtime::{Lifecycle, Settings};
 use std::net::SocketAddr;
 
 /// Starts the service; answers with its address once it listens.
 pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {
+    let config = ApprovalsSettings::read(settings)?;
     let foundation = Foundation::lay(Service::Approvals, settings, lifecycle).await?;
-    foundation.consume(reactor::Reactor::new(foundation.store.clone()));
+    let (store, clock) = (foundation.store.clone(), foundation.clock.clone());
+    foundation.consume(reactor::Reactor::new(store.clone(), clock.clone()));
+    let timer = RuleTimer::new(store, clock);
+    foundation.background("rules", timer.run(config.rules_interval(), lifecycle.clone()));
     let server = foundation.server().configure({
-        let foundation = foundation.clone();
-        move |routes| commands::routes(&foundation, routes)
+        let services = RuleServices { foundation: foundation.clone(), settings: config };
+        let commands = foundation.commands();
+        move |routes| {
+            commands::routes(&commands, &services.foundation, routes);
+            rules::routes(&commands, &services, routes);
+        }
     });
     Ok(server.start(lifecycle)?)
 }

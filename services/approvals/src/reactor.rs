@@ -1,14 +1,18 @@
 //! Reacts to catalogue, scans, customers, and the service's own rules.
 
-use crate::{facts, rules::Evaluation};
+use crate::facts;
+use crate::reacting::Reaction;
+use crate::rules::{Affected, Judging, RuleKnowledge, Trigger, look_again};
 use approvals_domain::approval::{Command, Standing};
 use contracts::approvals::{RuleEvent, WhitelistEvent};
-use contracts::devices::{DeviceEvent, PatchFoundMissing};
-use contracts::feeds::{PatchEvent, PatchFacts};
+use contracts::devices::{DeviceEvent, GroupEvent, PatchFoundMissing};
+use contracts::feeds::{FeedEvent, PatchEvent, RatingEvent, VulnerabilityEvent};
 use contracts::tenancy::CustomerRegistered;
 use eventstore::{Store, Tx};
 use kernel::{Envelope, EventData, PatchId, Scope, Tenant};
 use messaging::{Consumer, HandlerError, Outcome};
+use runtime::Clock;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The catalogue's event may still wait in a retry queue; by then it has arrived.
@@ -21,22 +25,36 @@ const INTERESTS: &[&str] = &[
     "feeds.PatchRevised",
     "feeds.PatchSuperseded",
     "feeds.PatchWithdrawn",
+    "feeds.FeedRegistered",
+    "feeds.FeedChanged",
+    "feeds.VulnerabilityAddedToKev",
+    "feeds.VulnerabilityRemovedFromKev",
+    "feeds.PatchRated",
+    "feeds.PatchRatingCleared",
     "devices.PatchFoundMissing",
+    "devices.PatchFoundInstalled",
+    "devices.PatchNoLongerApplicable",
+    "devices.GroupDefined",
+    "devices.GroupMembershipChanged",
+    "devices.GroupRemoved",
     "approvals.RuleCreated",
     "approvals.RuleVersionCreated",
     "approvals.RuleEnabled",
+    "approvals.RuleDisabled",
     "approvals.WhitelistEntryAdded",
+    "approvals.WhitelistEntryRemoved",
 ];
 
 /// The one consumer of the service; handles events in their order.
 pub struct Reactor {
     store: Store,
+    clock: Arc<dyn Clock>,
 }
 
 impl Reactor {
     /// A reactor that appends to `store`.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
     }
 }
 
@@ -54,9 +72,26 @@ impl Consumer for Reactor {
         if PatchEvent::owns(&event.event_type) {
             self.catalogue_changed(tx, event).await
         } else if RuleEvent::owns(&event.event_type) || WhitelistEvent::owns(&event.event_type) {
-            self.rules_changed(tx, event).await
-        } else if event.event_type == PatchFoundMissing::TYPE {
-            self.found_missing(tx, event).await
+            look_again(tx, Affected::Tenant(event.tenant), &event.into(), event.recorded_at).await?;
+            Ok(Outcome::Handled)
+        } else if DeviceEvent::owns(&event.event_type) {
+            self.scanned(tx, event).await
+        } else if GroupEvent::owns(&event.event_type) {
+            RuleKnowledge::take_group(tx, event, event.read()?).await?;
+            Ok(Outcome::Handled)
+        } else if FeedEvent::owns(&event.event_type) {
+            RuleKnowledge::take_feed(tx, event, event.read()?).await?;
+            Ok(Outcome::Handled)
+        } else if VulnerabilityEvent::owns(&event.event_type) {
+            if let Some(cve) = RuleKnowledge::take_vulnerability(tx, event.read()?).await? {
+                look_again(tx, Affected::Vulnerability(&cve), &event.into(), event.recorded_at).await?;
+            }
+            Ok(Outcome::Handled)
+        } else if RatingEvent::owns(&event.event_type) {
+            let patch_id = RuleKnowledge::take_rating(tx, event, event.read()?).await?;
+            let affected = Affected::PatchAt(patch_id, event.tenant);
+            look_again(tx, affected, &event.into(), event.recorded_at).await?;
+            Ok(Outcome::Handled)
         } else if event.event_type == CustomerRegistered::TYPE {
             if let Some(customer_id) = event.tenant.customer_id {
                 facts::keep_customer(tx, event.tenant.partner_id, customer_id).await?;
@@ -69,8 +104,8 @@ impl Consumer for Reactor {
 }
 
 impl Reactor {
-    fn evaluation<'a>(&'a self, event: &'a Envelope, tenant: Tenant) -> Evaluation<'a> {
-        Evaluation { store: &self.store, event, scope: Scope::partner_of(event.tenant), tenant }
+    fn reaction(&self, event: &Envelope, tenant: Tenant) -> Reaction<'_> {
+        Reaction { store: &self.store, scope: Scope::partner_of(event.tenant), tenant }
     }
 
     async fn catalogue_changed(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
@@ -78,14 +113,19 @@ impl Reactor {
             PatchEvent::PatchPublished(fact) => {
                 facts::keep_patch(tx, event.tenant.partner_id, &fact.patch).await?;
             }
-            PatchEvent::PatchRevised(fact) => self.revised(tx, event, &fact.patch).await?,
+            // A changed severity may let a rule approve what it left pending.
+            PatchEvent::PatchRevised(fact) => {
+                facts::keep_patch(tx, event.tenant.partner_id, &fact.patch).await?;
+                let affected = Affected::Patch(fact.patch.patch_id);
+                look_again(tx, affected, &event.into(), event.recorded_at).await?;
+            }
             PatchEvent::PatchSuperseded(fact) => {
                 let newer = (fact.superseded_by, fact.superseded_by_vendor_id);
-                facts::keep_supersedence(tx, fact.patch_id, newer.0, &newer.1).await?;
+                facts::keep_supersedence(tx, fact.patch_id, newer.0, &newer.1, event.recorded_at).await?;
                 self.lapse(tx, event, fact.patch_id).await?;
             }
             PatchEvent::PatchWithdrawn(fact) => {
-                facts::keep_withdrawal(tx, fact.patch_id).await?;
+                facts::keep_withdrawal(tx, fact.patch_id, event.recorded_at).await?;
                 self.lapse(tx, event, fact.patch_id).await?;
             }
             // No rule asks for it yet.
@@ -94,57 +134,61 @@ impl Reactor {
         Ok(Outcome::Handled)
     }
 
-    /// A changed severity may let a rule approve what it left pending.
-    async fn revised(&self, tx: &mut Tx, event: &Envelope, patch: &PatchFacts) -> Result<(), HandlerError> {
-        facts::keep_patch(tx, event.tenant.partner_id, patch).await?;
-        let Some(known) = facts::patch(tx, patch.patch_id).await? else { return Ok(()) };
-        let known = [known];
-        for tenant in facts::customers_with(tx, patch.patch_id, true).await? {
-            self.evaluation(event, tenant).apply(tx, &known).await?;
-        }
-        Ok(())
-    }
-
     async fn lapse(&self, tx: &mut Tx, event: &Envelope, patch_id: PatchId) -> Result<(), HandlerError> {
         let Some(patch) = facts::patch(tx, patch_id).await? else { return Ok(()) };
         let newer = match &patch.standing {
             Standing::Superseded { by } => patch.superseded_by.zip(Some(by.clone())),
             Standing::Published | Standing::Withdrawn => None,
         };
-        for tenant in facts::customers_with(tx, patch_id, false).await? {
+        for tenant in facts::customers_with(tx, patch_id).await? {
             let Some(customer_id) = tenant.customer_id else { continue };
-            let command = Command::Lapse { subject: patch.at(customer_id), newer: newer.clone() };
+            let subject = patch.at(customer_id);
+            let command = Command::Lapse { subject: subject.clone(), newer: newer.clone() };
             let cause = event.reaction("approvals", &format!("lapse {customer_id}"));
-            self.evaluation(event, tenant).carry_out(tx, &patch, command, &cause).await?;
+            self.reaction(event, tenant).carry_out(tx, &subject, command, &cause).await?;
             facts::keep_approval(tx, tenant, patch_id, false).await?;
         }
         Ok(())
     }
 
-    async fn found_missing(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
-        let DeviceEvent::PatchFoundMissing(fact) = event.read()? else { return Ok(Outcome::Handled) };
-        let Some(customer_id) = event.tenant.customer_id else {
+    async fn scanned(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
+        let fact: DeviceEvent = event.read()?;
+        if event.tenant.customer_id.is_none() {
             return Ok(Outcome::Park("a device without a customer".to_owned()));
-        };
+        }
+        if let DeviceEvent::PatchFoundMissing(found) = &fact {
+            let outcome = self.found_missing(tx, event, found).await?;
+            if outcome != Outcome::Handled {
+                return Ok(outcome);
+            }
+        }
+        RuleKnowledge::take_scan(tx, event, &fact).await?;
+        Ok(Outcome::Handled)
+    }
+
+    async fn found_missing(
+        &self,
+        tx: &mut Tx,
+        event: &Envelope,
+        fact: &PatchFoundMissing,
+    ) -> Result<Outcome, HandlerError> {
+        let Some(customer_id) = event.tenant.customer_id else { return Ok(Outcome::Handled) };
         let Some(patch) = facts::patch(tx, fact.patch_id).await? else {
             return Ok(Outcome::RetryAfter(CATALOGUE_DELAY));
         };
         // A scan may be older than the end of the patch: then nothing is left to decide.
         let installable = patch.standing == Standing::Published;
         if installable && !facts::was_opened(tx, customer_id, fact.patch_id).await? {
-            let evaluation = self.evaluation(event, event.tenant);
+            let subject = patch.at(customer_id);
             let cause = event.reaction("approvals", "open");
-            evaluation.carry_out(tx, &patch, Command::Open(patch.at(customer_id)), &cause).await?;
+            let open = Command::Open(subject.clone());
+            self.reaction(event, event.tenant).carry_out(tx, &subject, open, &cause).await?;
             facts::keep_approval(tx, event.tenant, fact.patch_id, true).await?;
-            evaluation.apply(tx, &[patch]).await?;
+            let now = self.clock.now();
+            if let Some(judging) = Judging::at(tx, &self.store, event.tenant, now).await? {
+                judging.judge(tx, &patch, &Trigger::from(event)).await?;
+            }
         }
-        Ok(Outcome::Handled)
-    }
-
-    async fn rules_changed(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
-        let Some(customer_id) = event.tenant.customer_id else { return Ok(Outcome::Handled) };
-        let pending = facts::pending_patches(tx, customer_id).await?;
-        self.evaluation(event, event.tenant).apply(tx, &pending).await?;
         Ok(Outcome::Handled)
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod package;
 pub(crate) mod permissions;
 pub(crate) mod position;
 pub(crate) mod query;
+pub(crate) mod rule;
 pub(crate) mod subscription;
 pub(crate) mod tenancy;
 

@@ -34,7 +34,7 @@ use uuid::Uuid;
 pub(crate) const NAME: &str = "views";
 
 /// Everything in the schema: a rebuild replaces it as a whole.
-const TABLES: [&str; 34] = [
+const TABLES: [&str; 35] = [
     "alert",
     "app_user",
     "approval",
@@ -62,6 +62,7 @@ const TABLES: [&str; 34] = [
     "patch_word",
     "role_grant",
     "rule",
+    "rule_version",
     "run",
     "scan_job",
     "site",

@@ -104,7 +104,22 @@ words! {
     }
     /// Why a rule did not approve a patch.
     #[graphql(remote = "contracts::approvals::RefusalReason")]
-    RefusalReason { PlatformNotEligible, NotWhitelisted, SeverityNotChosen, NotInstallable }
+    RefusalReason {
+        PlatformNotEligible, NotWhitelisted, SeverityNotChosen, NotInstallable, ProductNotChosen, VendorNotChosen,
+        OsReleaseNotChosen, RatingTooLow, NotExploited, ReleasedTooLate, TooYoung,
+    }
+    /// What there is to say about a rule.
+    #[graphql(remote = "contracts::approvals::RuleWarningKind")]
+    RuleWarningKind {
+        /// Another rule says the same.
+        Duplicate,
+        /// The winning rule approves everything that the other one would, and not later.
+        NeverDecides,
+        /// Some patches match both.
+        Overlaps,
+        /// Nothing can match.
+        NeverMatches,
+    }
     /// What a whitelist entry lets through.
     WhitelistKind {
         /// One patch, by the vendor's id.

@@ -62,6 +62,7 @@ pub(crate) fn print_settings() -> anyhow::Result<()> {
         backbone::KEYS,
         devices::config::KEYS,
         feeds::config::KEYS,
+        approvals::config::KEYS,
         scheduling::config::KEYS,
         alerts::config::KEYS,
     ];

@@ -78,7 +78,7 @@ pub(crate) async fn apply_approval(
             .await?;
             Ok(())
         }
-        ApprovalEvent::AutoApprovalRefused(_) => Ok(()),
+        ApprovalEvent::AutoApprovalRefused(_) | ApprovalEvent::ApprovalScheduled(_) => Ok(()),
         ApprovalEvent::PatchRejected(fact) => not_approved(tx, fact.scope, fact.patch_id).await,
         ApprovalEvent::ApprovalRevoked(fact) => not_approved(tx, fact.scope, fact.patch_id).await,
         ApprovalEvent::ApprovalLapsed(fact) => not_approved(tx, fact.scope, fact.patch_id).await,

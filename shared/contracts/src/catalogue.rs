@@ -24,7 +24,7 @@ pub struct EventSet {
 }
 
 /// Every set, in the order in which the references show them.
-pub const SETS: [EventSet; 24] = [
+pub const SETS: [EventSet; 25] = [
     tenancy::PartnerEvent::SET,
     tenancy::CustomerEvent::SET,
     tenancy::UserEvent::SET,
@@ -40,6 +40,7 @@ pub const SETS: [EventSet; 24] = [
     devices::GroupEvent::SET,
     approvals::WhitelistEvent::SET,
     approvals::RuleEvent::SET,
+    approvals::RuleSimulationEvent::SET,
     approvals::ApprovalEvent::SET,
     scheduling::ScanJobEvent::SET,
     scheduling::DeploymentEvent::SET,

@@ -144,10 +144,10 @@ impl Wish {
             }
             Self::CreateRule { customer, name, severity } => json!({
                 "customer_id": customer, "name": name,
-                "conditions": { "severities": [severity], "classifications": [] },
+                "contents": contents(severity), "confirm": true,
             }),
             Self::ChangeRule { rule, severity } => {
-                json!({ "rule_id": rule, "conditions": { "severities": [severity], "classifications": [] } })
+                json!({ "rule_id": rule, "contents": contents(severity), "confirm": true })
             }
             Self::DisableRule { rule } => json!({ "rule_id": rule }),
             Self::ApprovePatch { customer, patch } | Self::RevokeApproval { customer, patch } => {
@@ -178,9 +178,12 @@ impl Wish {
             }
             Self::CreateRule { customer, name, severity } => json!({
                 "customerId": global("Customer", customer.0), "name": name, "severities": [severity],
+                "delayDays": 0, "confirm": true,
             }),
             Self::ChangeRule { rule, severity } => {
-                json!({ "ruleId": global("Rule", rule.0), "severities": [severity] })
+                json!({
+                    "ruleId": global("Rule", rule.0), "severities": [severity], "delayDays": 0, "confirm": true,
+                })
             }
             Self::DisableRule { rule } => json!({ "ruleId": global("Rule", rule.0) }),
             Self::ApprovePatch { customer, patch } | Self::RevokeApproval { customer, patch } => json!({
@@ -441,6 +444,17 @@ impl Lane {
             | Wish::IssueEnrolmentToken { .. } => {}
         }
     }
+}
+
+fn contents(severity: &str) -> Value {
+    json!({
+        "groups": [],
+        "conditions": {
+            "severities": [severity], "classifications": [], "products": [], "vendors": [], "os_releases": [],
+            "minimum_rating": null, "kev_only": false, "minimum_age_days": null,
+        },
+        "timing": { "kind": "DELAY", "days": 0 },
+    })
 }
 
 fn push<T>(known: &mut Vec<T>, new: T) {

@@ -29,9 +29,24 @@ pub(crate) async fn decide(stage: &Stage<'_>, people: &People, catalogue: &Catal
     let paula = &people.paula;
     let entry = json!({ "customerId": people.contoso, "kind": "PRODUCT", "value": "Windows 11" });
     paula.mutate("addToWhitelist", entry, "").await?;
+    let draft = json!({
+        "customerId": people.contoso, "severities": ["CRITICAL"], "classifications": ["SECURITY"], "delayDays": 0,
+        "months": 6,
+    });
+    let answer = paula
+        .mutate("simulateRule", draft, "simulation { approvals devices refused { reason count } }")
+        .await?;
+    let simulation = &answer["simulation"];
+    let refused = simulation["refused"].as_array().cloned().unwrap_or_default();
+    ensure!(
+        simulation["approvals"].as_i64() >= Some(1)
+            && refused.iter().any(|refused| refused["reason"] == "PLATFORM_NOT_ELIGIBLE"),
+        "a rule would have approved what is missing on Windows, and nothing on Linux: {simulation}"
+    );
+    stage.audience.seen("a draft of the rule was run over the last six months before anybody made it");
     let rule = json!({
         "customerId": people.contoso, "name": "Critical and security", "severities": ["CRITICAL"],
-        "classifications": ["SECURITY"],
+        "classifications": ["SECURITY"], "delayDays": 0,
     });
     paula.mutate("createRule", rule, "ruleId").await?;
 

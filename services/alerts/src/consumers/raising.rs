@@ -220,7 +220,9 @@ async fn approval(tx: &mut Tx, event: &Envelope) -> Result<Option<Found>, Handle
         ApprovalEvent::PatchRejected(fact) => no_longer_approved(tx, fact.scope, fact.patch_id).await,
         ApprovalEvent::ApprovalRevoked(fact) => no_longer_approved(tx, fact.scope, fact.patch_id).await,
         ApprovalEvent::ApprovalLapsed(fact) => no_longer_approved(tx, fact.scope, fact.patch_id).await,
-        ApprovalEvent::ApprovalOpened(_) | ApprovalEvent::AutoApprovalRefused(_) => Ok(None),
+        ApprovalEvent::ApprovalOpened(_)
+        | ApprovalEvent::AutoApprovalRefused(_)
+        | ApprovalEvent::ApprovalScheduled(_) => Ok(None),
     }
 }
 

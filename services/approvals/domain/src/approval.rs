@@ -7,13 +7,14 @@
 //! ```
 
 use crate::COMMENT_MAX;
+use crate::looks::{Look, Looks};
+use chrono::{DateTime, Utc};
 use contracts::DevicePlatform;
 use contracts::approvals::{
-    ApprovalEvent, ApprovalLapsed, ApprovalMode, ApprovalOpened, ApprovalRevoked, ApprovalScope,
-    AutoApprovalRefused, PatchApproved, PatchRejected, RefusalReason,
+    ApprovalEvent, ApprovalLapsed, ApprovalMode, ApprovalOpened, ApprovalRevoked, ApprovalScheduled,
+    ApprovalScope, AutoApprovalRefused, PatchApproved, PatchRejected, RefusalReason, RuleInputs,
 };
 use kernel::{Aggregate, PatchId, Refused, RuleId, UserId};
-use std::collections::BTreeSet;
 
 /// The aggregate.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ pub enum State {
     Pending {
         /// What the patch runs on; unknown only for decisions that were taken before the patch was found missing.
         platform: DevicePlatform,
-        /// Rule versions that have looked at it and left it pending, with their reason.
-        looked_at: BTreeSet<(RuleId, u32, Reason)>,
+        /// What rules said of it that left it pending.
+        looked_at: Looks,
     },
     /// May be installed.
     Approved {
@@ -48,30 +49,6 @@ pub enum State {
     },
     /// Nothing is left to decide.
     Lapsed,
-}
-
-/// A refusal's reason in an order of its own, for sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
-    /// Linux.
-    Platform,
-    /// Not on the whitelist.
-    Whitelist,
-    /// Severity or classification.
-    Severity,
-    /// Superseded or withdrawn.
-    Installable,
-}
-
-impl From<RefusalReason> for Reason {
-    fn from(reason: RefusalReason) -> Self {
-        match reason {
-            RefusalReason::PlatformNotEligible => Self::Platform,
-            RefusalReason::NotWhitelisted => Self::Whitelist,
-            RefusalReason::SeverityNotChosen => Self::Severity,
-            RefusalReason::NotInstallable => Self::Installable,
-        }
-    }
 }
 
 /// What the catalogue says of the patch at the time of a decision.
@@ -134,6 +111,21 @@ pub enum Command {
         rule_version: u32,
         /// Why.
         reason: RefusalReason,
+        /// When time alone may change it.
+        next_change_at: Option<DateTime<Utc>>,
+    },
+    /// A rule will approve.
+    Schedule {
+        /// What.
+        subject: Subject,
+        /// The rule.
+        rule_id: RuleId,
+        /// Its version.
+        rule_version: u32,
+        /// When.
+        approves_at: DateTime<Utc>,
+        /// What it looked at.
+        inputs: RuleInputs,
     },
     /// A person rejects.
     Reject {
@@ -229,8 +221,26 @@ impl Aggregate for Approval {
                 approve(state, &subject, &standing, by, comment)
             }
             Command::AutoApprove { subject, by } => auto_approve(state, &subject, by),
-            Command::NoteRefusal { subject, rule_id, rule_version, reason } => {
-                Ok(note_refusal(state, &subject, rule_id, rule_version, reason))
+            Command::NoteRefusal { subject, rule_id, rule_version, reason, next_change_at } => {
+                let Some(customer_id) = subject.scope.customer_id() else { return Ok(vec![]) };
+                let patch_id = subject.patch_id;
+                let fact = AutoApprovalRefused {
+                    patch_id,
+                    customer_id,
+                    rule_id,
+                    rule_version,
+                    reason,
+                    next_change_at,
+                };
+                Ok(note_look(state, &subject, rule_id, (&fact).into(), fact.into()))
+            }
+            Command::Schedule { subject, rule_id, rule_version, approves_at, inputs } => {
+                if subject.platform == DevicePlatform::Linux {
+                    return Err(Refusal::PlatformNotEligible);
+                }
+                let Subject { patch_id, scope, .. } = subject;
+                let fact = ApprovalScheduled { patch_id, scope, rule_id, rule_version, approves_at, inputs };
+                Ok(note_look(state, &subject, rule_id, (&fact).into(), fact.into()))
             }
             Command::Reject { subject, by, comment } => reject(state, &subject, by, comment),
             Command::Revoke { subject, by, comment } => revoke(state, &subject, by, comment),
@@ -244,17 +254,8 @@ impl Aggregate for Approval {
             ApprovalEvent::PatchApproved(fact) => {
                 State::Approved { platform: state.platform(), by: fact.by.clone() }
             }
-            ApprovalEvent::AutoApprovalRefused(fact) => {
-                let platform = state.platform();
-                let mut looked_at = match state {
-                    State::Pending { looked_at, .. } => looked_at,
-                    State::Unknown | State::Approved { .. } | State::Rejected { .. } | State::Lapsed => {
-                        BTreeSet::new()
-                    }
-                };
-                looked_at.insert((fact.rule_id, fact.rule_version, fact.reason.into()));
-                State::Pending { platform, looked_at }
-            }
+            ApprovalEvent::AutoApprovalRefused(fact) => state.looked_at(fact.rule_id, fact.into()),
+            ApprovalEvent::ApprovalScheduled(fact) => state.looked_at(fact.rule_id, fact.into()),
             ApprovalEvent::PatchRejected(fact) => {
                 State::Rejected { platform: state.platform(), by: fact.rejected_by }
             }
@@ -265,6 +266,16 @@ impl Aggregate for Approval {
 }
 
 impl State {
+    /// Pending, with what a rule said.
+    fn looked_at(self, rule_id: RuleId, look: Look) -> Self {
+        let platform = self.platform();
+        let looked_at = match self {
+            Self::Pending { looked_at, .. } => looked_at,
+            Self::Unknown | Self::Approved { .. } | Self::Rejected { .. } | Self::Lapsed => Looks::default(),
+        };
+        Self::Pending { platform, looked_at: looked_at.with(rule_id, look) }
+    }
+
     /// What the patch runs on. A decision is always preceded by the opening, so `Unknown` never asks.
     fn platform(&self) -> DevicePlatform {
         match self {
@@ -277,7 +288,7 @@ impl State {
 }
 
 fn pending(platform: DevicePlatform) -> State {
-    State::Pending { platform, looked_at: BTreeSet::new() }
+    State::Pending { platform, looked_at: Looks::default() }
 }
 
 /// The opening, where it has not happened yet: a decision may be taken before the patch is found missing.
@@ -337,23 +348,24 @@ fn auto_approve(state: &State, subject: &Subject, by: ApprovalMode) -> Result<Ve
     }
 }
 
-fn note_refusal(
+/// What a rule said, unless it said the same before or somebody has decided.
+fn note_look(
     state: &State,
     subject: &Subject,
     rule_id: RuleId,
-    rule_version: u32,
-    reason: RefusalReason,
+    look: Look,
+    fact: ApprovalEvent,
 ) -> Vec<ApprovalEvent> {
     let known = match state {
-        State::Pending { looked_at, .. } => looked_at.contains(&(rule_id, rule_version, reason.into())),
+        State::Pending { looked_at, .. } => looked_at.has(rule_id, look),
         State::Unknown => false,
         State::Approved { .. } | State::Rejected { .. } | State::Lapsed => true,
     };
-    let Some(customer_id) = subject.scope.customer_id().filter(|_| !known) else { return vec![] };
+    if known {
+        return vec![];
+    }
     let mut events = open(state, subject);
-    events.push(
-        AutoApprovalRefused { patch_id: subject.patch_id, customer_id, rule_id, rule_version, reason }.into(),
-    );
+    events.push(fact);
     events
 }
 
@@ -439,5 +451,7 @@ fn check_comment(comment: &str, min: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
+#[cfg(test)]
+mod looking;
 #[cfg(test)]
 mod tests;

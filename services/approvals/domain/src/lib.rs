@@ -2,7 +2,10 @@
 
 pub mod approval;
 pub mod evaluation;
+pub mod looks;
+pub mod overlap;
 pub mod rule;
+pub mod simulation;
 pub mod whitelist;
 
 /// Characters of a comment at the most: a paragraph, not an essay.

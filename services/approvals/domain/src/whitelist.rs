@@ -1,7 +1,9 @@
-//! A customer's whitelist: patterns that let patches through to the rules.
+//! A whitelist, a partner's or a customer's: patterns that let patches through to the rules.
 
-use contracts::approvals::{WhitelistEntryAdded, WhitelistEntryRemoved, WhitelistEvent, WhitelistPattern};
-use kernel::{Aggregate, CustomerId, Refused};
+use contracts::approvals::{
+    RuleOwner, WhitelistEntryAdded, WhitelistEntryRemoved, WhitelistEvent, WhitelistPattern,
+};
+use kernel::{Aggregate, Refused};
 use std::collections::HashSet;
 
 /// Entries of one whitelist at the most: beyond it a pattern is the better tool.
@@ -18,15 +20,15 @@ pub struct Whitelist;
 pub enum Command {
     /// Lets patches through.
     Add {
-        /// The customer.
-        customer_id: CustomerId,
+        /// Whose whitelist it is.
+        owner: RuleOwner,
         /// Which patches.
         pattern: WhitelistPattern,
     },
     /// Lets them through no more.
     Remove {
-        /// The customer.
-        customer_id: CustomerId,
+        /// Whose whitelist it is.
+        owner: RuleOwner,
         /// Which patches.
         pattern: WhitelistPattern,
     },
@@ -66,14 +68,12 @@ impl Aggregate for Whitelist {
         match command {
             Command::Add { pattern, .. } if state.contains(&pattern) => Ok(vec![]),
             Command::Add { .. } if state.len() >= ENTRIES_MAX => Err(Refusal::Full),
-            Command::Add { customer_id, pattern } => {
+            Command::Add { owner, pattern } => {
                 check(&pattern)?;
-                Ok(vec![WhitelistEntryAdded { customer_id, pattern }.into()])
+                Ok(vec![WhitelistEntryAdded { owner, pattern }.into()])
             }
             Command::Remove { pattern, .. } if !state.contains(&pattern) => Ok(vec![]),
-            Command::Remove { customer_id, pattern } => {
-                Ok(vec![WhitelistEntryRemoved { customer_id, pattern }.into()])
-            }
+            Command::Remove { owner, pattern } => Ok(vec![WhitelistEntryRemoved { owner, pattern }.into()]),
         }
     }
 
@@ -105,10 +105,12 @@ fn check(pattern: &WhitelistPattern) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kernel::{CustomerId, PartnerId};
     use scenario::given;
     use uuid::Uuid;
 
-    const ACME: CustomerId = CustomerId(Uuid::from_u128(1));
+    const ACME: RuleOwner = RuleOwner::Customer { customer_id: CustomerId(Uuid::from_u128(1)) };
+    const PARTNER: RuleOwner = RuleOwner::Partner { partner_id: PartnerId(Uuid::from_u128(2)) };
 
     fn product(text: &str) -> WhitelistPattern {
         WhitelistPattern::Product(text.into())
@@ -117,14 +119,22 @@ mod tests {
     #[test]
     fn an_entry_is_added_once() {
         given::<Whitelist>([])
-            .when(Command::Add { customer_id: ACME, pattern: product("Windows 11") })
-            .then([WhitelistEntryAdded { customer_id: ACME, pattern: product("Windows 11") }.into()]);
+            .when(Command::Add { owner: ACME, pattern: product("Windows 11") })
+            .then([WhitelistEntryAdded { owner: ACME, pattern: product("Windows 11") }.into()]);
+    }
+
+    #[test]
+    fn a_partner_has_a_whitelist_as_well() {
+        let entry = WhitelistPattern::Classification(contracts::Classification::Security);
+        given::<Whitelist>([])
+            .when(Command::Add { owner: PARTNER, pattern: entry.clone() })
+            .then([WhitelistEntryAdded { owner: PARTNER, pattern: entry }.into()]);
     }
 
     #[test]
     fn an_empty_pattern_would_let_everything_through() {
         given::<Whitelist>([])
-            .when(Command::Add { customer_id: ACME, pattern: product(" ") })
+            .when(Command::Add { owner: ACME, pattern: product(" ") })
             .then_refused(&Refusal::InvalidPattern { length: 1 });
     }
 }

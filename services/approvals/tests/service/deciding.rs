@@ -1,7 +1,7 @@
 //! What people may decide, and how a refusal looks to them.
 
 use crate::fixtures::{linux, windows};
-use crate::system::{System, caller, conditions};
+use crate::system::{System, caller, contents};
 use contracts::approvals::{
     AddToWhitelist, ApprovalMode, ApprovalOpened, ApprovalRevoked, ApprovePatch, ChangeRule, CreateRule,
     DisableRule, PatchApproved, PatchRejected, RejectPatch, RevokeApproval, WhitelistEntryAdded,
@@ -70,7 +70,7 @@ async fn another_tenants_customer_and_rules_do_not_exist() {
         assert_eq!(seen(&refused), (404, "approvals.customer_unknown"), "{caller:?}");
     }
     for caller in [caller(Role::CustomerAdmin, bistro), caller(Role::PartnerOperator, stranger)] {
-        let change = ChangeRule { rule_id, conditions: conditions(&[Severity::Low]) };
+        let change = ChangeRule { rule_id, contents: contents(&[Severity::Low]), confirm: false };
         let refused = system.send(&caller, change).await.unwrap_err();
         assert_eq!(seen(&refused), (404, "approvals.rule_unknown"));
         let refused = system.send(&caller, DisableRule { rule_id }).await.unwrap_err();
@@ -120,9 +120,10 @@ async fn the_same_command_twice_has_one_answer_and_one_effect() {
 
     let admin = caller(Role::CustomerAdmin, acme);
     let create = || CreateRule {
-        customer_id: acme.customer_id.unwrap(),
+        customer_id: acme.customer_id,
         name: "urgent ones".to_owned(),
-        conditions: conditions(&[Severity::Critical]),
+        contents: contents(&[Severity::Critical]),
+        confirm: false,
     };
     let command_id: CommandId = id();
     let first = system.send_as(&admin, create(), command_id).await.unwrap();
@@ -191,11 +192,13 @@ async fn what_the_rules_are_made_of_must_make_sense() {
         ("nothing", vec![], "approvals.rule_without_condition"),
     ] {
         let name = name.to_owned();
-        let create = CreateRule { customer_id, name, conditions: conditions(&severities) };
+        let contents = contents(&severities);
+        let create = CreateRule { customer_id: Some(customer_id), name, contents, confirm: false };
         assert_eq!(seen(&system.send(&admin, create).await.unwrap_err()), (422, code));
     }
     for pattern in [WhitelistPattern::Product(" ".to_owned()), WhitelistPattern::Product("x".repeat(300))] {
-        let refused = system.send(&admin, AddToWhitelist { customer_id, pattern }).await.unwrap_err();
+        let add = AddToWhitelist { customer_id: Some(customer_id), pattern };
+        let refused = system.send(&admin, add).await.unwrap_err();
         assert_eq!(seen(&refused), (422, "approvals.pattern_invalid"));
     }
     assert_eq!(system.facts::<WhitelistEntryAdded>(WhitelistEntryAdded::TYPE).await, []);

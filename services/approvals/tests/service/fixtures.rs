@@ -2,12 +2,12 @@
 
 use crate::system::System;
 use chrono::NaiveDate;
-use contracts::devices::{DeviceEvent, PatchFoundMissing};
+use contracts::devices::{DeviceEvent, PatchFoundInstalled, PatchFoundMissing};
 use contracts::feeds::{
     PatchEvent, PatchFacts, PatchPublished, PatchRevised, PatchSuperseded, PatchWithdrawn,
 };
 use contracts::{Classification, DevicePlatform, RebootBehaviour, Severity};
-use kernel::{PatchId, Tenant};
+use kernel::{DeviceId, PatchId, Tenant};
 use testkit::id;
 
 /// A critical cumulative update for Windows 11.
@@ -77,7 +77,18 @@ impl System {
 
     /// A scan of one of the tenant's devices finds the patch missing.
     pub(crate) async fn missing(&self, tenant: Tenant, patch_id: PatchId) {
-        let found = PatchFoundMissing { device_id: id(), patch_id, packages: vec![] };
+        self.missing_on(tenant, id(), patch_id).await;
+    }
+
+    /// A scan of this device finds the patch missing.
+    pub(crate) async fn missing_on(&self, tenant: Tenant, device_id: DeviceId, patch_id: PatchId) {
+        let found = PatchFoundMissing { device_id, patch_id, packages: vec![] };
+        self.happens::<DeviceEvent>(tenant, found).await;
+    }
+
+    /// A scan of this device finds the patch installed.
+    pub(crate) async fn installed_on(&self, tenant: Tenant, device_id: DeviceId, patch_id: PatchId) {
+        let found = PatchFoundInstalled { device_id, patch_id, job_id: None };
         self.happens::<DeviceEvent>(tenant, found).await;
     }
 }

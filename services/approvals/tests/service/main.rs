@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
 
+mod automatic;
 mod deciding;
 mod fixtures;
 mod rules;
+mod saving;
+mod simulating;
 mod system;

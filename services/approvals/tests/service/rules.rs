@@ -1,11 +1,11 @@
 //! What rules approve, what they leave pending, and when they look again.
 
 use crate::fixtures::{linux, windows};
-use crate::system::{System, caller, conditions};
+use crate::system::{System, caller, contents};
 use contracts::approvals::{
-    AddToWhitelist, ApprovalLapsed, ApprovalMode, ApprovalOpened, ApprovePatch, AutoApprovalRefused,
-    ChangeRule, DisableRule, PatchApproved, RefusalReason, RemoveFromWhitelist, RevokeApproval,
-    WhitelistPattern,
+    AddToWhitelist, ApprovalLapsed, ApprovalLevel, ApprovalMode, ApprovalOpened, ApprovePatch,
+    AutoApprovalRefused, ChangeRule, DisableRule, PatchApproved, RefusalReason, RemoveFromWhitelist,
+    RevokeApproval, RuleInputs, RuleTiming, WhitelistPattern,
 };
 use contracts::feeds::PatchFacts;
 use contracts::permissions::Role;
@@ -47,13 +47,17 @@ async fn a_whitelisted_windows_patch_of_a_chosen_severity_is_approved_by_the_rul
     let scan = log.iter().find(|event| event.event_id == cause).unwrap();
     assert_eq!(scan.event_type, "devices.PatchFoundMissing");
     assert_eq!(scan.correlation_id, approval.correlation_id);
-    let by = ApprovalMode::Auto {
-        rule_id,
-        rule_version: 1,
+    let inputs = RuleInputs {
         whitelist: windows_11(),
+        whitelist_level: ApprovalLevel::Customer,
         severity: Severity::Critical,
         classification: Classification::Security,
+        kev: Some(false),
+        rating: None,
+        release_date: Some(patch.release_date),
+        timing: RuleTiming::Delay { days: 0 },
     };
+    let by = ApprovalMode::Auto { rule_id, rule_version: 1, inputs, next_change_at: None };
     let customer_id = acme.customer_id.unwrap();
     assert_eq!(
         approved(&system).await,
@@ -107,7 +111,7 @@ async fn a_new_whitelist_entry_lets_pending_patches_through() {
     system.whitelists(acme, kb.clone()).await;
     let approvals = approved(&system).await;
     assert!(
-        matches!(&approvals[..], [PatchApproved { by: ApprovalMode::Auto { whitelist, .. }, .. }] if *whitelist == kb)
+        matches!(&approvals[..], [PatchApproved { by: ApprovalMode::Auto { inputs, .. }, .. }] if inputs.whitelist == kb)
     );
     system.stop().await;
 }
@@ -123,12 +127,13 @@ async fn a_changed_rule_looks_at_pending_patches_again() {
     assert_eq!(refused(&system).await, [RefusalReason::SeverityNotChosen]);
 
     let admin = caller(Role::PartnerOperator, acme);
-    let conditions = conditions(&[Severity::Critical, Severity::High]);
-    system.send(&admin, ChangeRule { rule_id, conditions }).await.unwrap();
+    let contents = contents(&[Severity::Critical, Severity::High]);
+    system.send(&admin, ChangeRule { rule_id, contents, confirm: false }).await.unwrap();
     let approvals = approved(&system).await;
     assert!(matches!(
-        approvals[..],
-        [PatchApproved { by: ApprovalMode::Auto { rule_version: 2, severity: Severity::High, .. }, .. }]
+        &approvals[..],
+        [PatchApproved { by: ApprovalMode::Auto { rule_version: 2, inputs, .. }, .. }]
+            if inputs.severity == Severity::High
     ));
     system.stop().await;
 }
@@ -308,7 +313,7 @@ async fn redelivery_adds_nothing() {
 async fn a_repeated_command_does_not_bring_a_whitelist_entry_back() {
     let system = System::start().await;
     let acme = system.customer().await;
-    let customer_id = acme.customer_id.unwrap();
+    let customer_id = acme.customer_id;
     let admin = caller(Role::CustomerAdmin, acme);
     let (add_id, remove_id) = (id(), id());
     let add = || AddToWhitelist { customer_id, pattern: windows_11() };
@@ -340,7 +345,8 @@ async fn the_oldest_rule_looks_first_also_after_it_was_changed() {
     for _ in 0..5 {
         rules.push(system.rule(acme, &[Severity::Low]).await);
     }
-    let change = ChangeRule { rule_id: rules[0], conditions: conditions(&[Severity::Medium]) };
+    let contents = contents(&[Severity::Medium]);
+    let change = ChangeRule { rule_id: rules[0], contents, confirm: false };
     system.send(&caller(Role::CustomerAdmin, acme), change).await.unwrap();
     system.missing(acme, patch_id).await;
     let refused: Vec<AutoApprovalRefused> = system.facts(AutoApprovalRefused::TYPE).await;

@@ -2,7 +2,11 @@
 
 use access::{Caller, Grant, InternalAuth};
 use approvals::reactor::Reactor;
-use contracts::approvals::{AddToWhitelist, CreateRule, RuleConditions, WhitelistPattern};
+use approvals::rules::RuleTimer;
+use chrono::{DateTime, Utc};
+use contracts::approvals::{
+    AddToWhitelist, CreateRule, RuleConditions, RuleContents, RuleTiming, SavedRule, WhitelistPattern,
+};
 use contracts::permissions::Role;
 use contracts::tenancy::{CustomerEvent, CustomerRegistered};
 use contracts::{Accepted, Command, Service, Severity};
@@ -12,7 +16,7 @@ use kernel::{
 };
 use messaging::{Broker, Consumer, Outcome, Relay};
 use runtime::settings::Address;
-use runtime::{Lifecycle, Settings, SystemClock};
+use runtime::{Clock, Lifecycle, Settings, SystemClock};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -36,6 +40,11 @@ pub(crate) struct System {
 
 impl System {
     pub(crate) async fn start() -> Self {
+        Self::start_with([]).await
+    }
+
+    /// With settings of the service's own section.
+    pub(crate) async fn start_with<const N: usize>(settings: [(&str, &str); N]) -> Self {
         let (database, broker) = (TestDatabase::create().await, TestBroker::create().await);
         let connection = database.connect().await;
         let lifecycle = Lifecycle::new();
@@ -45,11 +54,16 @@ impl System {
         lifecycle.tasks.spawn(async move { sequencer.run(one).await });
         lifecycle.tasks.spawn(async move { relay.run(other).await });
 
-        let settings = Settings::from_variables([
-            ("PATCHFLEET__DATABASE__URL", database.service_url()),
-            ("PATCHFLEET__BROKER__URL", broker.url()),
-            ("PATCHFLEET__SERVICES__APPROVALS__LISTEN", "127.0.0.1:0".to_owned()),
-        ])
+        let own = settings.map(|(key, value)| (format!("PATCHFLEET__APPROVALS__{key}"), value.to_owned()));
+        let settings = Settings::from_variables(
+            [
+                ("PATCHFLEET__DATABASE__URL".to_owned(), database.service_url()),
+                ("PATCHFLEET__BROKER__URL".to_owned(), broker.url()),
+                ("PATCHFLEET__SERVICES__APPROVALS__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
+            ]
+            .into_iter()
+            .chain(own),
+        )
         .unwrap();
         let address = approvals::run(&settings, &lifecycle).await.unwrap();
         let mut services = settings.services.clone();
@@ -107,21 +121,30 @@ impl System {
 
     /// A whitelist entry, recorded by the customer's admin.
     pub(crate) async fn whitelists(&self, tenant: Tenant, pattern: WhitelistPattern) {
-        let customer_id = tenant.customer_id.unwrap();
         let admin = caller(Role::CustomerAdmin, tenant);
-        self.send(&admin, AddToWhitelist { customer_id, pattern }).await.unwrap();
+        let add = AddToWhitelist { customer_id: tenant.customer_id, pattern };
+        self.send(&admin, add).await.unwrap();
         self.has_read_all().await;
     }
 
     /// A rule of the customer for these severities.
     pub(crate) async fn rule(&self, tenant: Tenant, severities: &[Severity]) -> RuleId {
-        let customer_id = tenant.customer_id.unwrap();
-        let admin = caller(Role::CustomerAdmin, tenant);
-        let conditions = conditions(severities);
-        let create = CreateRule { customer_id, name: "urgent ones".to_owned(), conditions };
-        let rule_id = self.send(&admin, create).await.unwrap().answer;
+        self.saves(tenant, contents(severities)).await.rule_id
+    }
+
+    /// A rule that says this, made by the customer's admin, or by the partner's for all customers.
+    pub(crate) async fn saves(&self, owner: Tenant, contents: RuleContents) -> SavedRule {
+        let role = if owner.customer_id.is_some() { Role::CustomerAdmin } else { Role::PartnerAdmin };
+        let name = "urgent ones".to_owned();
+        let create = CreateRule { customer_id: owner.customer_id, name, contents, confirm: false };
+        let saved = self.send(&caller(role, owner), create).await.unwrap().answer;
         self.has_read_all().await;
-        rule_id
+        saved
+    }
+
+    /// Lets rules look at what is due at that time, whatever the service's own clock says.
+    pub(crate) async fn rules_look_at(&self, now: DateTime<Utc>) {
+        RuleTimer::new(self.store.clone(), Arc::new(At(now))).look().await.unwrap();
     }
 
     /// The facts of one type in the order of the log, once the service has reacted to everything.
@@ -139,15 +162,19 @@ impl System {
 
     /// Waits until every event has its position and the service has handled those that concern it.
     pub(crate) async fn has_read_all(&self) {
-        let interests = Reactor::new(self.store.clone()).interests();
+        let interests = self.reactor().interests();
+        let timer = RuleTimer::new(self.store.clone(), Arc::new(SystemClock));
         eventually("everything to be handled", async || {
+            // Beside the service's own timer, as in a second process; only so that nobody waits for its pause.
+            timer.look().await.unwrap();
             let mut owner = self.database.owner().await;
             let open: i64 = sqlx::query_scalar(
                 "select (select count(*) from es.event) - (select count(*) from es.order_log)
                       + (select count(*) from es.event e
                           where e.event_type = any($1)
                             and not exists (select from es.inbox i
-                                             where i.event_id = e.event_id and i.consumer = 'approvals.reactor'))",
+                                             where i.event_id = e.event_id and i.consumer = 'approvals.reactor'))
+                      + (select count(*) from approvals.rule_due where due_at <= now())",
             )
             .bind(interests)
             .fetch_one(&mut owner)
@@ -158,9 +185,13 @@ impl System {
         .await;
     }
 
+    fn reactor(&self) -> Reactor {
+        Reactor::new(self.store.clone(), Arc::new(SystemClock))
+    }
+
     /// Hands every event of the log to the service a second time, as if its inbox had been lost.
     pub(crate) async fn redelivers_everything(&self) {
-        let reactor = Reactor::new(self.store.clone());
+        let reactor = self.reactor();
         for event in self.log().await {
             if reactor.interests().contains(&event.event_type.as_str()) {
                 let mut tx = self.connection.begin(&Scope::partner_of(event.tenant)).await.unwrap();
@@ -171,8 +202,26 @@ impl System {
     }
 }
 
-pub(crate) fn conditions(severities: &[Severity]) -> RuleConditions {
-    RuleConditions { severities: severities.to_vec(), classifications: vec![] }
+/// Approves what has one of these severities, at once.
+pub(crate) fn contents(severities: &[Severity]) -> RuleContents {
+    let conditions = RuleConditions { severities: severities.to_vec(), ..RuleConditions::default() };
+    RuleContents { groups: vec![], conditions, timing: RuleTiming::Delay { days: 0 } }
+}
+
+/// The same, changed.
+pub(crate) fn contents_with(severities: &[Severity], change: impl FnOnce(&mut RuleContents)) -> RuleContents {
+    let mut contents = contents(severities);
+    change(&mut contents);
+    contents
+}
+
+/// A clock that stands still.
+struct At(DateTime<Utc>);
+
+impl Clock for At {
+    fn now(&self) -> DateTime<Utc> {
+        self.0
+    }
 }
 
 /// Somebody with one role in the scope that belongs to it.

@@ -4,7 +4,10 @@
 
 mod system;
 
-use contracts::approvals::{ApprovalEvent, ApprovalMode, ApprovalRevoked, PatchApproved, WhitelistPattern};
+use contracts::approvals::{
+    ApprovalEvent, ApprovalLevel, ApprovalMode, ApprovalRevoked, PatchApproved, RuleInputs, RuleTiming,
+    WhitelistPattern,
+};
 use contracts::auditing::{AuditFilter, AuditPage, AuditRecordRead, ReadAuditTrail};
 use contracts::feeds::{PatchEvent, PatchWithdrawn};
 use contracts::permissions::Role;
@@ -25,9 +28,17 @@ fn by_rule(rule_id: RuleId, rule_version: u32) -> ApprovalMode {
     ApprovalMode::Auto {
         rule_id,
         rule_version,
-        whitelist: WhitelistPattern::Product("Windows 11".to_owned()),
-        severity: Severity::Critical,
-        classification: Classification::Security,
+        inputs: RuleInputs {
+            whitelist: WhitelistPattern::Product("Windows 11".to_owned()),
+            whitelist_level: ApprovalLevel::Customer,
+            severity: Severity::Critical,
+            classification: Classification::Security,
+            kev: Some(false),
+            rating: None,
+            release_date: None,
+            timing: RuleTiming::Delay { days: 0 },
+        },
+        next_change_at: None,
     }
 }
 

@@ -35,7 +35,9 @@ impl Consumer for Reactor {
                 ApprovalEvent::PatchRejected(fact) => not_approved(tx, fact.scope, fact.patch_id).await?,
                 ApprovalEvent::ApprovalRevoked(fact) => not_approved(tx, fact.scope, fact.patch_id).await?,
                 ApprovalEvent::ApprovalLapsed(fact) => not_approved(tx, fact.scope, fact.patch_id).await?,
-                ApprovalEvent::ApprovalOpened(_) | ApprovalEvent::AutoApprovalRefused(_) => {}
+                ApprovalEvent::ApprovalOpened(_)
+                | ApprovalEvent::AutoApprovalRefused(_)
+                | ApprovalEvent::ApprovalScheduled(_) => {}
             }
         }
         Ok(Outcome::Handled)

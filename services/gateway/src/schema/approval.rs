@@ -1,4 +1,4 @@
-//! Approvals, rules and whitelists.
+//! Approvals.
 
 use crate::reading::Seen;
 use crate::schema::global_id::{Kind, global};
@@ -8,8 +8,7 @@ use crate::views::int;
 use crate::views::patch::PatchRow;
 use crate::views::rule::RuleRow;
 use crate::views::user::UserRow;
-use crate::views::whitelist::WhitelistRow;
-use crate::words::{ApprovalMode, ApprovalState, Classification, RefusalReason, Severity, WhitelistKind};
+use crate::words::{ApprovalMode, ApprovalState, RefusalReason};
 use async_graphql::{ComplexObject, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 
@@ -70,10 +69,32 @@ impl Seen<ApprovalRow> {
         })
     }
 
+    /// Which rule will approve it when, if nothing changes until then.
+    async fn scheduled(&self) -> Result<Option<ScheduledApproval>> {
+        let (Some(rule_version), Some(approves_at)) =
+            (self.row.scheduled_rule_version.map(int), self.row.scheduled_at)
+        else {
+            return Ok(None);
+        };
+        // One that was switched off meanwhile approves nothing.
+        let rule: Option<Seen<RuleRow>> = self.view.find_some(self.row.scheduled_rule_id).await?;
+        let active = rule.filter(|rule| rule.row.enabled);
+        Ok(active.map(|rule| ScheduledApproval { rule, rule_version, approves_at }))
+    }
+
     /// The newer patch, where that is why it lapsed.
     async fn superseded_by(&self) -> Result<Option<Seen<PatchRow>>> {
         self.view.find_some(self.row.superseded_by).await
     }
+}
+
+/// An approval that is still to come.
+#[derive(SimpleObject)]
+pub(crate) struct ScheduledApproval {
+    rule: Seen<RuleRow>,
+    /// The rule's version at the time.
+    rule_version: i32,
+    approves_at: DateTime<Utc>,
 }
 
 /// Why a rule left a patch pending.
@@ -91,51 +112,5 @@ pub(crate) struct RuleRefusal {
 impl RuleRefusal {
     async fn rule(&self) -> Result<Option<Seen<RuleRow>>> {
         self.seen.view.find_some(self.seen.row.refused_rule_id).await
-    }
-}
-
-/// Approves patches by itself, Windows only.
-#[Object(name = "Rule")]
-impl Seen<RuleRow> {
-    pub(crate) async fn id(&self) -> ID {
-        global(Kind::Rule, self.row.rule_id)
-    }
-
-    async fn name(&self) -> &str {
-        &self.row.name
-    }
-
-    async fn version(&self) -> i32 {
-        int(self.row.version)
-    }
-
-    async fn enabled(&self) -> bool {
-        self.row.enabled
-    }
-
-    /// Severities that match.
-    async fn severities(&self) -> &[Severity] {
-        &self.row.severities
-    }
-
-    /// Classifications that match, whatever the severity.
-    async fn classifications(&self) -> &[Classification] {
-        &self.row.classifications
-    }
-}
-
-/// What may be approved by rules.
-#[Object(name = "WhitelistEntry")]
-impl Seen<WhitelistRow> {
-    async fn kind(&self) -> WhitelistKind {
-        self.row.kind
-    }
-
-    async fn value(&self) -> &str {
-        &self.row.value
-    }
-
-    async fn added_at(&self) -> DateTime<Utc> {
-        self.row.added_at
     }
 }

@@ -5,6 +5,7 @@ mod approvals;
 mod devices;
 mod feeds;
 mod packages;
+mod rules;
 mod scheduling;
 mod tenancy;
 
@@ -22,6 +23,7 @@ pub(crate) struct Mutation(
     packages::SitesMutations,
     devices::DevicesMutations,
     approvals::ApprovalsMutations,
+    rules::RulesMutations,
     scheduling::SchedulingMutations,
     alerts::AlertsMutations,
 );

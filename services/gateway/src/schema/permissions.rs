@@ -30,6 +30,8 @@ pub(crate) const FIELDS: &[(&str, &str, Permission)] = &[
     ("Partner", "customers", Permission::ReadFleet),
     ("Partner", "webhooks", Permission::ManageWebhooks),
     ("Partner", "alerts", Permission::ReadFleet),
+    ("Partner", "rules", Permission::ReadFleet),
+    ("Partner", "whitelist", Permission::ReadFleet),
     ("Customer", "webhooks", Permission::ManageWebhooks),
     // The patch is everybody's; where it is missing and what a tenant thinks of it is not.
     ("Patch", "missingOn", Permission::ReadFleet),
@@ -71,6 +73,8 @@ pub(crate) const FIELDS: &[(&str, &str, Permission)] = &[
     ("Mutation", "createRule", Permission::ManageRules),
     ("Mutation", "changeRule", Permission::ManageRules),
     ("Mutation", "disableRule", Permission::ManageRules),
+    ("Mutation", "enableRule", Permission::ManageRules),
+    ("Mutation", "simulateRule", Permission::ManageRules),
     ("Mutation", "approvePatch", Permission::ApprovePatches),
     ("Mutation", "rejectPatch", Permission::ApprovePatches),
     ("Mutation", "revokeApproval", Permission::ApprovePatches),

@@ -97,7 +97,7 @@ impl Node {
             Self::User(seen) => seen.row.customer_id,
             Self::Device(seen) => Some(seen.row.customer_id),
             Self::Approval(seen) => Some(seen.row.customer_id),
-            Self::Rule(seen) => Some(seen.row.customer_id),
+            Self::Rule(seen) => seen.row.customer_id,
             Self::Deployment(seen) => Some(seen.row.customer_id),
             Self::DeviceJob(seen) => seen.row.customer_id,
             Self::ScanJob(seen) => seen.row.customer_id,

@@ -11,11 +11,13 @@ use crate::views::customer::{CUSTOMERS, CUSTOMERS_OF_PARTNER, ComplianceRow, Cus
 use crate::views::deployment::{DEPLOYMENTS_OF_CUSTOMER, DeploymentRow};
 use crate::views::device::{DEVICES_OF_CUSTOMER, DeviceRow};
 use crate::views::partner::PartnerRow;
-use crate::views::rule::{RULES_OF_CUSTOMER, RuleRow};
+use crate::views::rule::{RULES_INHERITED, RULES_OF_CUSTOMER, RULES_OF_PARTNER, RuleRow};
 use crate::views::site::{PackageUpdateRow, UPDATES_OF_CUSTOMER};
 use crate::views::user::UserRow;
 use crate::views::webhook::{WEBHOOKS_OF_CUSTOMER, WEBHOOKS_OF_PARTNER, WebhookRow};
-use crate::views::whitelist::{WHITELIST_OF_CUSTOMER, WhitelistRow};
+use crate::views::whitelist::{
+    WHITELIST_INHERITED, WHITELIST_OF_CUSTOMER, WHITELIST_OF_PARTNER, WhitelistRow,
+};
 use crate::words::{AlertState, ApprovalState, Role, name};
 use crate::{commands::ownership, reading::View, views::int};
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
@@ -163,6 +165,24 @@ impl Seen<PartnerRow> {
         let only = state.map(|state| vec![name(state).to_owned()]);
         self.view.page(&ALERTS_OF_PARTNER, self.row.partner_id, Page::new(first, after).only(only)).await
     }
+
+    /// The partner's own rules, which work for all of its customers.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn rules(&self, first: Option<i32>, after: Option<String>) -> Result<ConnectionOf<RuleRow>> {
+        require(self.view.caller(), Permission::ReadFleet, None)?;
+        self.view.page(&RULES_OF_PARTNER, self.row.partner_id, Page::new(first, after)).await
+    }
+
+    /// The partner's own whitelist, which holds at all of its customers.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn whitelist(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<WhitelistRow>> {
+        require(self.view.caller(), Permission::ReadFleet, None)?;
+        self.view.page(&WHITELIST_OF_PARTNER, self.row.partner_id, Page::new(first, after)).await
+    }
 }
 
 impl Seen<CustomerRow> {
@@ -276,6 +296,26 @@ impl Seen<CustomerRow> {
         after: Option<String>,
     ) -> Result<ConnectionOf<WhitelistRow>> {
         self.view.page(&WHITELIST_OF_CUSTOMER, self.row.customer_id, Page::new(first, after)).await
+    }
+
+    /// The partner's rules, which work here as well.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn inherited_rules(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<RuleRow>> {
+        self.view.page(&RULES_INHERITED, self.row.customer_id, Page::new(first, after)).await
+    }
+
+    /// The partner's whitelist, which holds here as well.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn inherited_whitelist(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<WhitelistRow>> {
+        self.view.page(&WHITELIST_INHERITED, self.row.customer_id, Page::new(first, after)).await
     }
 }
 

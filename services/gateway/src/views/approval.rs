@@ -6,8 +6,8 @@ use crate::views::later::{Later, column};
 use crate::words::{ApprovalMode, ApprovalState, RefusalReason, name};
 use chrono::{DateTime, Utc};
 use contracts::approvals::{
-    self, ApprovalEvent, ApprovalLapsed, ApprovalOpened, ApprovalRevoked, AutoApprovalRefused, PatchApproved,
-    PatchRejected,
+    self, ApprovalEvent, ApprovalLapsed, ApprovalOpened, ApprovalRevoked, ApprovalScheduled,
+    AutoApprovalRefused, PatchApproved, PatchRejected,
 };
 use eventstore::{StoreError, Tx};
 use kernel::{CustomerId, PatchId};
@@ -31,12 +31,16 @@ pub(crate) struct ApprovalRow {
     pub(crate) refused_rule_version: Option<i64>,
     pub(crate) refused_reason: Option<RefusalReason>,
     pub(crate) superseded_by: Option<Uuid>,
+    pub(crate) scheduled_rule_id: Option<Uuid>,
+    pub(crate) scheduled_rule_version: Option<i64>,
+    pub(crate) scheduled_at: Option<DateTime<Utc>>,
 }
 
 macro_rules! columns {
     () => {
         "t.approval_id, t.patch_id, t.customer_id, t.state, t.since, t.mode, t.decided_by, t.comment, t.rule_id,
-         t.rule_version, t.refused_rule_id, t.refused_rule_version, t.refused_reason, t.superseded_by, t.seq"
+         t.rule_version, t.refused_rule_id, t.refused_rule_version, t.refused_reason, t.superseded_by,
+         t.scheduled_rule_id, t.scheduled_rule_version, t.scheduled_at, t.seq"
     };
 }
 
@@ -99,13 +103,17 @@ pub(super) async fn apply(
             rule_id,
             rule_version,
             reason,
+            next_change_at: _,
         }) => {
             later.decisions.write(tx).await?;
             sqlx::query(
                 "update approval
                     set refused_rule_id = $3,
                         refused_rule_version = $4,
-                        refused_reason = $5
+                        refused_reason = $5,
+                        scheduled_rule_version = case when scheduled_rule_id = $3 then null else scheduled_rule_version end,
+                        scheduled_at = case when scheduled_rule_id = $3 then null else scheduled_at end,
+                        scheduled_rule_id = nullif(scheduled_rule_id, $3)
                   where customer_id = $1 and patch_id = $2",
             )
             .bind(customer_id.0)
@@ -113,6 +121,33 @@ pub(super) async fn apply(
             .bind(rule_id.0)
             .bind(i64::from(rule_version))
             .bind(RefusalReason::from(reason))
+            .execute(&mut **tx)
+            .await?;
+        }
+        ApprovalEvent::ApprovalScheduled(ApprovalScheduled {
+            patch_id,
+            scope,
+            rule_id,
+            rule_version,
+            approves_at,
+            inputs: _,
+        }) => {
+            let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
+            later.decisions.write(tx).await?;
+            // Of several rules, the first to come is shown; a rule that says another time means that one.
+            sqlx::query(
+                "update approval
+                    set scheduled_rule_id = $3,
+                        scheduled_rule_version = $4,
+                        scheduled_at = $5
+                  where customer_id = $1 and patch_id = $2
+                    and (scheduled_at is null or scheduled_rule_id = $3 or scheduled_at > $5)",
+            )
+            .bind(customer_id.0)
+            .bind(patch_id.0)
+            .bind(rule_id.0)
+            .bind(i64::from(rule_version))
+            .bind(approves_at)
             .execute(&mut **tx)
             .await?;
         }
@@ -198,7 +233,10 @@ impl Decisions {
                     superseded_by = excluded.superseded_by,
                     refused_rule_id = null,
                     refused_rule_version = null,
-                    refused_reason = null",
+                    refused_reason = null,
+                    scheduled_rule_id = null,
+                    scheduled_rule_version = null,
+                    scheduled_at = null",
         )
         .bind(column(&rows, |_, row| row.approval_id))
         .bind(column(&rows, |key, _| key.1))

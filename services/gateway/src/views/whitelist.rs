@@ -27,16 +27,29 @@ list! {
     where "t.customer_id = p.parent", oldest first by "t.seq"
 }
 
+list! {
+    /// A partner's own whitelist, which holds at all of its customers.
+    WHITELIST_OF_PARTNER: WhitelistRow, columns from "views.whitelist_entry t"
+    where "t.partner_id = p.parent and t.customer_id is null", oldest first by "t.seq"
+}
+
+list! {
+    /// The whitelist of the partner whose customer it is.
+    WHITELIST_INHERITED: WhitelistRow, columns
+    from "views.whitelist_entry t join views.customer c on c.partner_id = t.partner_id"
+    where "c.customer_id = p.parent and t.customer_id is null", oldest first by "t.seq"
+}
+
 pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: WhitelistEvent) -> Result<(), StoreError> {
     match fact {
-        WhitelistEvent::WhitelistEntryAdded(WhitelistEntryAdded { customer_id, pattern }) => {
+        WhitelistEvent::WhitelistEntryAdded(WhitelistEntryAdded { owner, pattern }) => {
             let (kind, value) = parts(pattern);
             sqlx::query(
                 "insert into whitelist_entry (customer_id, kind, value, partner_id, added_at, seq)
                  values ($1, $2, $3, $4, $5, $6)
                  on conflict do nothing",
             )
-            .bind(customer_id.0)
+            .bind(owner.customer_id().map(|id| id.0))
             .bind(kind)
             .bind(value)
             .bind(entry.partner_id)
@@ -45,14 +58,18 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: WhitelistEvent) -> Re
             .execute(&mut **tx)
             .await?;
         }
-        WhitelistEvent::WhitelistEntryRemoved(WhitelistEntryRemoved { customer_id, pattern }) => {
+        WhitelistEvent::WhitelistEntryRemoved(WhitelistEntryRemoved { owner, pattern }) => {
             let (kind, value) = parts(pattern);
-            sqlx::query("delete from whitelist_entry where customer_id = $1 and kind = $2 and value = $3")
-                .bind(customer_id.0)
-                .bind(kind)
-                .bind(value)
-                .execute(&mut **tx)
-                .await?;
+            sqlx::query(
+                "delete from whitelist_entry
+                  where customer_id is not distinct from $1 and kind = $2 and value = $3 and partner_id = $4",
+            )
+            .bind(owner.customer_id().map(|id| id.0))
+            .bind(kind)
+            .bind(value)
+            .bind(entry.partner_id)
+            .execute(&mut **tx)
+            .await?;
         }
     }
     Ok(())

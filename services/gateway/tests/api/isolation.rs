@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// How each type that has connections is reached; `$1` is where the type's fields go.
-const PATHS: [(&str, &str); 12] = [
+const PATHS: [(&str, &str); 13] = [
     ("Query", "{ $1 }"),
     ("Patch", "{ patches(first: 3) { nodes { $1 } } }"),
     ("Feed", "{ feeds(first: 5) { nodes { $1 } } }"),
@@ -17,6 +17,7 @@ const PATHS: [(&str, &str); 12] = [
     ("Viewer", "{ viewer { $1 } }"),
     ("Partner", "{ viewer { partner { $1 } } }"),
     ("Customer", "{ viewer { customers(first: 3) { nodes { $1 } } } }"),
+    ("Rule", "{ viewer { customers(first: 3) { nodes { rules(first: 3) { nodes { $1 } } } } } }"),
     ("Site", "{ viewer { customers(first: 3) { nodes { site { $1 } } } } }"),
     ("Device", "{ viewer { customers(first: 3) { nodes { devices(first: 3) { nodes { $1 } } } } } }"),
     ("Deployment", "{ viewer { customers(first: 3) { nodes { deployments(first: 3) { nodes { $1 } } } } } }"),

@@ -15,6 +15,7 @@ mod pages;
 mod patches;
 mod reading;
 mod rebuilding;
+mod rules;
 mod schema;
 mod sockets;
 mod subscriptions;

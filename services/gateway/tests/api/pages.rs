@@ -4,8 +4,8 @@ use crate::system::{Fact, System};
 use crate::world::World;
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::approvals::{
-    ApprovalEvent, ApprovalLapsed, ApprovalMode, ApprovalOpened, ApprovalRevoked, AutoApprovalRefused,
-    PatchApproved, PatchRejected, RefusalReason,
+    ApprovalEvent, ApprovalLapsed, ApprovalMode, ApprovalOpened, ApprovalRevoked, ApprovalScheduled,
+    AutoApprovalRefused, PatchApproved, PatchRejected, RefusalReason,
 };
 use contracts::devices::{
     DeviceCameOnline, DeviceEvent, DeviceWentOffline, JobDelivered, PatchFoundInstalled,
@@ -23,7 +23,7 @@ use contracts::scheduling::{
     PatchOrder, RebootPolicy, RebootRequired, SkipReason, VerificationStarted,
 };
 use contracts::{DevicePlatform, OutOfBandReason};
-use kernel::{JobId, PatchId, Tenant, derived_id};
+use kernel::{JobId, PatchId, RuleId, Tenant, derived_id};
 use testkit::id;
 use uuid::Uuid;
 
@@ -163,7 +163,7 @@ impl Fleet {
         let patch_id = self.dice.one(&self.patches);
         let customer_id = self.devices[0].customer;
         let vendor_patch_id = "DSA-5380-1".to_owned();
-        let fact: ApprovalEvent = match self.dice.below(6) {
+        let fact: ApprovalEvent = match self.dice.below(7) {
             0 => ApprovalOpened { patch_id, customer_id, platform: DevicePlatform::Linux, vendor_patch_id }
                 .into(),
             1 => {
@@ -194,13 +194,34 @@ impl Fleet {
                 }
                 .into()
             }
+            5 => {
+                let approves_at =
+                    DateTime::UNIX_EPOCH + TimeDelta::days(i64::try_from(self.dice.below(3)).unwrap());
+                let (scope, rule_version, inputs) = (customer_id.into(), 1, crate::rules::inputs());
+                let rule_id = self.rule();
+                ApprovalScheduled { patch_id, scope, rule_id, rule_version, approves_at, inputs }.into()
+            }
             _ => {
                 let reason = RefusalReason::PlatformNotEligible;
-                let rule_id = id();
-                AutoApprovalRefused { patch_id, customer_id, rule_id, rule_version: 1, reason }.into()
+                let rule_id = self.rule();
+                let next_change_at = None;
+                AutoApprovalRefused {
+                    patch_id,
+                    customer_id,
+                    rule_id,
+                    rule_version: 1,
+                    reason,
+                    next_change_at,
+                }
+                .into()
             }
         };
         (derived_id(patch_id.0, &customer_id.to_string()), Fact::of::<ApprovalEvent>(fact))
+    }
+
+    /// One of two rules.
+    fn rule(&mut self) -> RuleId {
+        RuleId(derived_id(self.devices[0].rule.0, &self.dice.below(2).to_string()))
     }
 
     fn job_says(&mut self) -> (Uuid, Fact) {

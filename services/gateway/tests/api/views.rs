@@ -3,8 +3,8 @@
 use crate::system::{Fact, System};
 use crate::world::{World, global};
 use contracts::approvals::{
-    ApprovalEvent, ApprovalLapsed, ApprovalMode, ApprovalRevoked, PatchApproved, PatchRejected, RuleDisabled,
-    RuleEvent, WhitelistPattern,
+    ApprovalEvent, ApprovalLapsed, ApprovalLevel, ApprovalMode, ApprovalRevoked, PatchApproved,
+    PatchRejected, RuleDisabled, RuleEvent, RuleInputs, RuleTiming, WhitelistPattern,
 };
 use contracts::devices::{
     DeviceEvent, DeviceWentOffline, PackageVersion, PatchFoundInstalled, PatchNoLongerApplicable,
@@ -200,9 +200,17 @@ async fn an_approval_shows_its_last_decision_alone() {
     let by = ApprovalMode::Auto {
         rule_id: world.rule,
         rule_version: 3,
-        whitelist: WhitelistPattern::Classification(Classification::Security),
-        severity: Severity::Critical,
-        classification: Classification::Security,
+        inputs: RuleInputs {
+            whitelist: WhitelistPattern::Classification(Classification::Security),
+            whitelist_level: ApprovalLevel::Customer,
+            severity: Severity::Critical,
+            classification: Classification::Security,
+            kev: Some(false),
+            rating: None,
+            release_date: None,
+            timing: RuleTiming::Delay { days: 0 },
+        },
+        next_change_at: None,
     };
     world.approval_says(&system, PatchApproved { patch_id, scope: customer_id.into(), by }).await;
     let approval = &system.data(&who, query, variables.clone()).await["node"];

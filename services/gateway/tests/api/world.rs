@@ -9,8 +9,8 @@ use contracts::alerts::{
     WebhookRegistered,
 };
 use contracts::approvals::{
-    ApprovalEvent, ApprovalOpened, AutoApprovalRefused, RefusalReason, RuleConditions, RuleCreated,
-    RuleEvent, WhitelistEntryAdded, WhitelistEvent, WhitelistPattern,
+    ApprovalEvent, ApprovalOpened, AutoApprovalRefused, RefusalReason, RuleConditions, RuleContents,
+    RuleCreated, RuleEvent, RuleTiming, WhitelistEntryAdded, WhitelistEvent, WhitelistPattern,
 };
 use contracts::devices::{
     AgentEnrolled, AgentMode, AvailableUpdate, AvailableUpdatesChanged, DeviceCameOnline, DeviceEvent,
@@ -294,20 +294,28 @@ impl World {
             rule_id: self.rule,
             rule_version: 1,
             reason: RefusalReason::PlatformNotEligible,
+            next_change_at: None,
         });
         system.record(self.tenant(), self.approval, vec![opened, refused]).await;
         let rule = Fact::of::<RuleEvent>(RuleCreated {
             rule_id: self.rule,
-            customer_id: self.customer,
+            owner: self.tenant().into(),
             name: self.text("rule"),
-            conditions: RuleConditions {
-                severities: vec![Severity::Critical, Severity::High],
-                classifications: vec![Classification::Security],
+            contents: RuleContents {
+                groups: vec![],
+                conditions: RuleConditions {
+                    severities: vec![Severity::Critical, Severity::High],
+                    classifications: vec![Classification::Security],
+                    products: vec![self.text("product")],
+                    ..RuleConditions::default()
+                },
+                timing: RuleTiming::Delay { days: 0 },
             },
         });
         system.record(self.tenant(), self.rule.0, vec![rule]).await;
+        self.record_partners_rules(system).await;
         let entry = Fact::of::<WhitelistEvent>(WhitelistEntryAdded {
-            customer_id: self.customer,
+            owner: self.tenant().into(),
             pattern: WhitelistPattern::Product(self.text("product")),
         });
         system.record(self.tenant(), id::<RuleId>().0, vec![entry]).await;

@@ -1,10 +1,13 @@
 //! What may be installed where, as people and rules decided it.
 
-use super::rules::{RefusalReason, WhitelistPattern};
+use super::rule_history::{with_inputs, without_next_change};
+use super::rules::{RefusalReason, RuleInputs};
 use super::scope::{ApprovalScope, at_customer};
-use crate::{Classification, DevicePlatform, Severity};
+use crate::DevicePlatform;
+use chrono::{DateTime, Utc};
 use kernel::{CustomerId, PatchId, RuleId, UserId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// By what a patch was approved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,13 +27,16 @@ pub enum ApprovalMode {
         rule_id: RuleId,
         /// Its version at the time.
         rule_version: u32,
-        /// The whitelist pattern that let it through.
-        whitelist: WhitelistPattern,
-        /// The patch's severity at the time.
-        severity: Severity,
-        /// The patch's classification at the time.
-        classification: Classification,
+        /// What it looked at.
+        inputs: RuleInputs,
+        /// When the rule may say something else though nothing else changes; none where time changes nothing.
+        next_change_at: Option<DateTime<Utc>>,
     },
+}
+
+/// Decisions held at customers only, and rules noted less of what they looked at.
+fn at_customer_with_inputs(fact: Value) -> Result<Value, String> {
+    with_inputs(at_customer(fact)?)
 }
 
 events! {
@@ -55,9 +61,24 @@ events! {
             scope: ApprovalScope,
             /// By what.
             by: ApprovalMode,
-        } upcast { 1 => Ok, 2 => at_customer },
+        } upcast { 1 => Ok, 2 => at_customer_with_inputs },
+        /// A rule will approve the patch at a known time, if nothing changes until then.
+        ApprovalScheduled = 1 {
+            /// The patch.
+            patch_id: PatchId,
+            /// Where.
+            scope: ApprovalScope,
+            /// The rule.
+            rule_id: RuleId,
+            /// Its version at the time.
+            rule_version: u32,
+            /// When.
+            approves_at: DateTime<Utc>,
+            /// What it looked at.
+            inputs: RuleInputs,
+        },
         /// A rule looked at the patch and left it pending.
-        AutoApprovalRefused = 1 {
+        AutoApprovalRefused = 2 {
             /// The patch.
             patch_id: PatchId,
             /// The customer.
@@ -68,7 +89,9 @@ events! {
             rule_version: u32,
             /// Why.
             reason: RefusalReason,
-        },
+            /// When the rule may say something else though nothing else changes; none where time changes nothing.
+            next_change_at: Option<DateTime<Utc>>,
+        } upcast { 1 => without_next_change },
         /// The patch must not be installed.
         PatchRejected = 2 {
             /// The patch.

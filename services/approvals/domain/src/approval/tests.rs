@@ -1,8 +1,6 @@
 //! Decisions, told as given, when, then.
 
 use super::*;
-use contracts::approvals::WhitelistPattern;
-use contracts::{Classification, Severity};
 use scenario::given;
 use uuid::Uuid;
 
@@ -35,9 +33,8 @@ fn by_rule() -> ApprovalMode {
     ApprovalMode::Auto {
         rule_id: RULE,
         rule_version: 1,
-        whitelist: WhitelistPattern::Classification(Classification::Security),
-        severity: Severity::Critical,
-        classification: Classification::Security,
+        inputs: super::looking::inputs(),
+        next_change_at: None,
     }
 }
 
@@ -101,9 +98,16 @@ fn a_rule_that_said_no_is_recorded_once_and_the_patch_stays_pending() {
         rule_id: RULE,
         rule_version: 1,
         reason,
+        next_change_at: None,
     };
     given::<Approval>([opened(&linux)])
-        .when(Command::NoteRefusal { subject: linux, rule_id: RULE, rule_version: 1, reason })
+        .when(Command::NoteRefusal {
+            subject: linux,
+            rule_id: RULE,
+            rule_version: 1,
+            reason,
+            next_change_at: None,
+        })
         .then([refused.into()]);
 }
 
