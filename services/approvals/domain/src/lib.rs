@@ -1,7 +1,9 @@
 //! Rules of the whitelist, of auto-approval, and of decisions on patches.
 
 pub mod approval;
+pub mod block;
 pub mod evaluation;
+pub mod policy;
 pub mod rule;
 pub mod whitelist;
 
