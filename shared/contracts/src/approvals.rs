@@ -6,6 +6,7 @@ pub mod policies;
 pub mod precedence;
 pub mod rules;
 mod scope;
+pub mod standing;
 
 pub use blocks::{BlockEvent, BlockPatch, PatchBlocked, PatchUnblocked, UnblockPatch};
 pub use decisions::{
@@ -22,3 +23,4 @@ pub use rules::{
     WhitelistEntryRemoved, WhitelistEvent, WhitelistPattern,
 };
 pub use scope::{ApprovalLevel, ApprovalScope};
+pub use standing::{Change, Decisions};

@@ -8,8 +8,8 @@ use contracts::approvals::precedence::{
     ApprovedBy, BLOCK_RANK, CatalogueState, Considered, Decided, EffectiveState, Level, Place, Ruling,
     effective, rank_approves,
 };
-use contracts::approvals::{ApprovalLevel, ApprovalScope};
-use kernel::{CustomerId, DeviceGroupId, DeviceId, PartnerId};
+use contracts::approvals::{ApprovalLevel, ApprovalScope, Decisions};
+use kernel::{CustomerId, DeviceGroupId, DeviceId, PartnerId, PatchId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -268,6 +268,44 @@ proptest! {
         let state = effective(&considered).state;
         prop_assert_eq!(rank_approves(lowest), matches!(state, EffectiveState::Approved { .. }));
         prop_assert_eq!(lowest.is_none(), state == EffectiveState::Pending);
+    }
+
+    #[test]
+    fn what_was_collected_for_many_devices_says_the_same_for_each(
+        decisions in decisions(),
+        catalogue in catalogue(),
+        blocked in proptest::bool::weighted(0.1),
+        platform in platform(),
+    ) {
+        let (place, patch_id) = (place(), PatchId(Uuid::from_u128(9)));
+        let mut collected = Decisions::default();
+        collected.catalogue(patch_id, catalogue, platform);
+        if blocked {
+            collected.block(patch_id, place.partner_id);
+        }
+        // One decision stands for a patch in a scope: the last.
+        let mut last: Vec<Decided> = Vec::new();
+        for decided in decisions {
+            collected.decide(patch_id, decided);
+            last.retain(|earlier| earlier.scope != decided.scope);
+            last.push(decided);
+        }
+        let considered = Considered { place: &place, platform, catalogue, blocked, decisions: &last };
+        prop_assert_eq!(collected.of(patch_id, &place), effective(&considered));
+        prop_assert_eq!(
+            collected.of(PatchId(Uuid::from_u128(10)), &place).state,
+            EffectiveState::NotInstallable
+        );
+    }
+
+    #[test]
+    fn a_scope_and_a_ruling_are_read_as_they_are_written(decisions in decisions()) {
+        for Decided { scope, ruling } in decisions {
+            let level = ApprovalLevel::read(scope.level().word()).unwrap();
+            prop_assert_eq!(ApprovalScope::of(level, scope.id(), scope.customer_id()), Some(scope));
+            prop_assert_eq!(Ruling::read(ruling.word(), ruling.until()), Some(ruling));
+            prop_assert_eq!(serde_json::to_value(level).unwrap(), level.word());
+        }
     }
 
     #[test]

@@ -232,6 +232,27 @@ impl Ruling {
         }
     }
 
+    /// Its word in tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Rejected => "REJECTED",
+            Self::Deferred { .. } => "DEFERRED",
+            Self::Approved => "APPROVED",
+            Self::ApprovedByRule => "APPROVED_BY_RULE",
+        }
+    }
+
+    /// The ruling with this word; a deferral needs its end.
+    pub fn read(word: &str, until: Option<DateTime<Utc>>) -> Option<Self> {
+        match (word, until) {
+            ("REJECTED", _) => Some(Self::Rejected),
+            ("DEFERRED", Some(until)) => Some(Self::Deferred { until }),
+            ("APPROVED", _) => Some(Self::Approved),
+            ("APPROVED_BY_RULE", _) => Some(Self::ApprovedByRule),
+            _ => None,
+        }
+    }
+
     /// The end of a deferral.
     pub fn until(self) -> Option<DateTime<Utc>> {
         match self {
