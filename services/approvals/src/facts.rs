@@ -2,7 +2,7 @@
 
 use approvals_domain::approval::{Standing, Subject};
 use approvals_domain::evaluation::Candidate;
-use contracts::approvals::{RuleConditions, WhitelistPattern};
+use contracts::approvals::{ApprovalScope, RuleConditions, WhitelistPattern};
 use contracts::feeds::PatchFacts;
 use contracts::{Classification, DevicePlatform, Severity};
 use eventstore::{StoreError, Tx};
@@ -21,12 +21,20 @@ pub(crate) struct Patch {
 }
 
 impl Patch {
-    pub(crate) fn at(&self, customer_id: CustomerId) -> Subject {
+    pub(crate) fn at(&self, scope: impl Into<ApprovalScope>) -> Subject {
         Subject {
             patch_id: self.patch_id,
             vendor_patch_id: self.candidate.vendor_patch_id.clone(),
             platform: self.candidate.platform,
-            scope: customer_id.into(),
+            scope: scope.into(),
+        }
+    }
+
+    /// The newer patch with its vendor id, if it was replaced by one.
+    pub(crate) fn newer(&self) -> Option<(PatchId, String)> {
+        match &self.standing {
+            Standing::Superseded { by } => self.superseded_by.zip(Some(by.clone())),
+            Standing::Published | Standing::Withdrawn => None,
         }
     }
 }
@@ -79,12 +87,12 @@ impl TryFrom<PatchRow> for Patch {
 }
 
 /// Reads a stored word of one of our enums.
-fn word<T: DeserializeOwned>(text: String) -> Result<T, StoreError> {
+pub(crate) fn word<T: DeserializeOwned>(text: String) -> Result<T, StoreError> {
     serde_json::from_value(Value::String(text)).map_err(corrupt)
 }
 
 /// Writes a word of one of our enums as it stands in facts.
-fn text<T: serde::Serialize>(word: &T) -> Result<String, StoreError> {
+pub(crate) fn text<T: serde::Serialize>(word: &T) -> Result<String, StoreError> {
     let value = serde_json::to_value(word).map_err(corrupt)?;
     value
         .as_str()
@@ -151,16 +159,21 @@ pub(crate) async fn keep_withdrawal(tx: &mut Tx, patch_id: PatchId) -> Result<()
 
 /// A patch of the catalogue.
 pub(crate) async fn patch(tx: &mut Tx, patch_id: PatchId) -> Result<Option<Patch>, StoreError> {
-    let row: Option<PatchRow> = sqlx::query_as(
+    Ok(patches(tx, &[patch_id]).await?.pop())
+}
+
+/// Those of the patches that the catalogue has.
+pub(crate) async fn patches(tx: &mut Tx, patch_ids: &[PatchId]) -> Result<Vec<Patch>, StoreError> {
+    let rows: Vec<PatchRow> = sqlx::query_as(
         "select patch_id, vendor_patch_id, name, os_versions, platform, severity, classification, withdrawn,
                 superseded_by, superseded_by_vendor_id
            from approvals.patch
-          where patch_id = $1",
+          where patch_id = any($1)",
     )
-    .bind(patch_id.0)
-    .fetch_optional(&mut **tx)
+    .bind(patch_ids.iter().map(|id| id.0).collect::<Vec<_>>())
+    .fetch_all(&mut **tx)
     .await?;
-    row.map(TryInto::try_into).transpose()
+    rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// Notes a customer.

@@ -1,14 +1,15 @@
-//! Reacts to catalogue, scans, customers, and the service's own rules.
+//! Reacts to catalogue, scans, customers, groups, and the service's own rules and decisions.
 
-use crate::{facts, rules::Evaluation};
-use approvals_domain::approval::{Command, Standing};
-use contracts::approvals::{RuleEvent, WhitelistEvent};
-use contracts::devices::{DeviceEvent, PatchFoundMissing};
+use crate::decisions::{self, Decision, decision_stream};
+use crate::{facts, facts::Patch, rules::Evaluation};
+use approvals_domain::approval::{Approval, Command, Standing};
+use contracts::approvals::{ApprovalEvent, RuleEvent, WhitelistEvent};
+use contracts::devices::{AgentEnrolled, DeviceEvent, GroupEvent, PatchFoundMissing};
 use contracts::feeds::{PatchEvent, PatchFacts};
 use contracts::tenancy::CustomerRegistered;
-use eventstore::{Store, Tx};
+use eventstore::{Store, Target, Tx};
 use kernel::{Envelope, EventData, PatchId, Scope, Tenant};
-use messaging::{Consumer, HandlerError, Outcome};
+use messaging::{Consumer, HandlerError, Outcome, settled};
 use std::time::Duration;
 
 /// The catalogue's event may still wait in a retry queue; by then it has arrived.
@@ -21,11 +22,21 @@ const INTERESTS: &[&str] = &[
     "feeds.PatchRevised",
     "feeds.PatchSuperseded",
     "feeds.PatchWithdrawn",
+    "devices.AgentEnrolled",
+    "devices.GroupDefined",
+    "devices.GroupRemoved",
     "devices.PatchFoundMissing",
     "approvals.RuleCreated",
     "approvals.RuleVersionCreated",
     "approvals.RuleEnabled",
     "approvals.WhitelistEntryAdded",
+    "approvals.SecondApprovalRequested",
+    "approvals.PatchApproved",
+    "approvals.PatchRejected",
+    "approvals.PatchDeferred",
+    "approvals.DeferralEnded",
+    "approvals.ApprovalRevoked",
+    "approvals.ApprovalLapsed",
 ];
 
 /// The one consumer of the service; handles events in their order.
@@ -55,6 +66,16 @@ impl Consumer for Reactor {
             self.catalogue_changed(tx, event).await
         } else if RuleEvent::owns(&event.event_type) || WhitelistEvent::owns(&event.event_type) {
             self.rules_changed(tx, event).await
+        } else if ApprovalEvent::owns(&event.event_type) {
+            self.decided(tx, event).await
+        } else if GroupEvent::owns(&event.event_type) {
+            decisions::keep_group(tx, event.tenant.partner_id, &event.read()?).await?;
+            Ok(Outcome::Handled)
+        } else if event.event_type == AgentEnrolled::TYPE {
+            if let DeviceEvent::AgentEnrolled(fact) = event.read()? {
+                decisions::keep_device(tx, event.tenant.partner_id, &fact).await?;
+            }
+            Ok(Outcome::Handled)
         } else if event.event_type == PatchFoundMissing::TYPE {
             self.found_missing(tx, event).await
         } else if event.event_type == CustomerRegistered::TYPE {
@@ -107,10 +128,7 @@ impl Reactor {
 
     async fn lapse(&self, tx: &mut Tx, event: &Envelope, patch_id: PatchId) -> Result<(), HandlerError> {
         let Some(patch) = facts::patch(tx, patch_id).await? else { return Ok(()) };
-        let newer = match &patch.standing {
-            Standing::Superseded { by } => patch.superseded_by.zip(Some(by.clone())),
-            Standing::Published | Standing::Withdrawn => None,
-        };
+        let newer = patch.newer();
         for tenant in facts::customers_with(tx, patch_id, false).await? {
             let Some(customer_id) = tenant.customer_id else { continue };
             let command = Command::Lapse { subject: patch.at(customer_id), newer: newer.clone() };
@@ -118,7 +136,51 @@ impl Reactor {
             self.evaluation(event, tenant).carry_out(tx, &patch, command, &cause).await?;
             facts::keep_approval(tx, tenant, patch_id, false).await?;
         }
+        for decision in decisions::outside_customers(tx, patch_id).await? {
+            self.lapse_one(tx, event, &patch, &decision).await?;
+        }
         Ok(())
+    }
+
+    async fn lapse_one(
+        &self,
+        tx: &mut Tx,
+        event: &Envelope,
+        patch: &Patch,
+        decision: &Decision,
+    ) -> Result<(), HandlerError> {
+        let what = format!("lapse {}", decision.scope.id());
+        let target = Target {
+            scope: &Scope::partner_of(event.tenant),
+            tenant: decision.tenant,
+            stream_id: decision_stream(patch.patch_id, decision.scope),
+            cause: &event.reaction("approvals", &what),
+            occurred_at: None,
+        };
+        let command = Command::Lapse { subject: patch.at(decision.scope), newer: patch.newer() };
+        settled(self.store.execute_in::<Approval>(tx, target, command).await)?;
+        Ok(())
+    }
+
+    /// Keeps the decisions that stand. One that was taken while the patch's end was on its way lapses at once.
+    async fn decided(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
+        let fact = event.read::<ApprovalEvent>()?;
+        let stands = decisions::keep(tx, event.tenant, &fact).await?;
+        if let Some(decision) = stands {
+            if let Some(patch) = facts::patch(tx, decision.patch_id).await?
+                && patch.standing != Standing::Published
+            {
+                self.lapse_one(tx, event, &patch, &decision).await?;
+            }
+        } else if let ApprovalEvent::DeferralEnded(fact) = fact
+            && fact.scope.whole_customer().is_some()
+            && let Some(patch) = facts::patch(tx, fact.patch_id).await?
+        {
+            // The patch waits again, for rules as well.
+            facts::keep_approval(tx, event.tenant, fact.patch_id, true).await?;
+            self.evaluation(event, event.tenant).apply(tx, &[patch]).await?;
+        }
+        Ok(Outcome::Handled)
     }
 
     async fn found_missing(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {

@@ -12,6 +12,7 @@
 mod deciding;
 mod refusal;
 
+pub use deciding::{check_applicable, check_comment, check_deferral};
 pub use refusal::Refusal;
 
 use chrono::{DateTime, Utc};

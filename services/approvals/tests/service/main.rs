@@ -3,6 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
 
 mod deciding;
+mod deferring;
 mod fixtures;
+mod many;
 mod rules;
+mod scopes;
+mod seconding;
 mod system;

@@ -2,7 +2,7 @@
 
 use super::{Command, DEFERRAL_DAYS_MAX, Refusal, Standing, State, Subject};
 use crate::COMMENT_MAX;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use contracts::DevicePlatform;
 use contracts::approvals::{
     ApprovalEvent, ApprovalLapsed, ApprovalMode, ApprovalOpened, ApprovalRevoked, AutoApprovalRefused,
@@ -200,6 +200,8 @@ fn defer(
     now: DateTime<Utc>,
 ) -> Result<Vec<ApprovalEvent>, Refusal> {
     check_comment(comment.as_deref().unwrap_or_default(), 0)?;
+    // Tables keep less of a second than facts do, and a timer must recognise the end.
+    let until = until.trunc_subsecs(0);
     match state {
         State::Deferred { until: known, by: first, .. } if *known == until && *first == by => {
             return Ok(vec![]);
@@ -212,9 +214,7 @@ fn defer(
         }
         State::Unknown | State::Pending { .. } | State::Lapsed => {}
     }
-    if until <= now || until > now + TimeDelta::days(DEFERRAL_DAYS_MAX) {
-        return Err(Refusal::InvalidDeferral { until });
-    }
+    check_deferral(until, now)?;
     can_be_decided(state, standing)?;
     let mut events = open(state, subject);
     let (patch_id, scope) = (subject.patch_id, subject.scope);
@@ -303,7 +303,24 @@ fn already_decided(state: &State) -> Refusal {
     Refusal::AlreadyDecided { state, by }
 }
 
-fn check_comment(comment: &str, min: usize) -> Result<(), Refusal> {
+/// Whether a patch for `patch` can be wanted on a device that runs `device`.
+pub fn check_applicable(patch: DevicePlatform, device: Option<DevicePlatform>) -> Result<(), Refusal> {
+    match device {
+        Some(device) if device != patch => Err(Refusal::NotApplicable { patch, device }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether a deferral may end then.
+pub fn check_deferral(until: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), Refusal> {
+    if until <= now || until > now + TimeDelta::days(DEFERRAL_DAYS_MAX) {
+        return Err(Refusal::InvalidDeferral { until });
+    }
+    Ok(())
+}
+
+/// Whether a comment has the right length.
+pub fn check_comment(comment: &str, min: usize) -> Result<(), Refusal> {
     let length = comment.chars().count();
     if length > COMMENT_MAX || comment.trim().chars().count() < min {
         return Err(Refusal::InvalidComment { min, length });

@@ -3,6 +3,7 @@
 use super::DEFERRAL_DAYS_MAX;
 use crate::COMMENT_MAX;
 use chrono::{DateTime, Utc};
+use contracts::DevicePlatform;
 use kernel::{Refused, UserId};
 
 /// Why not.
@@ -48,6 +49,14 @@ pub enum Refusal {
     /// Auto-approval exists for Windows only.
     #[error("rules approve patches for Windows only; a person must approve this one")]
     PlatformNotEligible,
+    /// The patch is for another platform than the device's.
+    #[error("the patch is for {patch:?} and the device runs {device:?}")]
+    NotApplicable {
+        /// What the patch is for.
+        patch: DevicePlatform,
+        /// What the device runs.
+        device: DevicePlatform,
+    },
     /// There is nothing to take back.
     #[error("nothing is decided about the patch in this scope")]
     NotDecided,
@@ -72,6 +81,7 @@ impl Refused for Refusal {
             Self::Superseded { .. } => "approvals.patch_superseded",
             Self::Withdrawn => "approvals.patch_withdrawn",
             Self::PlatformNotEligible => "approvals.platform_not_eligible",
+            Self::NotApplicable { .. } => "approvals.patch_not_applicable",
             Self::NotDecided => "approvals.not_decided",
             Self::InvalidComment { .. } => "approvals.comment_invalid",
         }

@@ -4,8 +4,8 @@ use super::deciding::{approved, open};
 use super::*;
 use chrono::TimeDelta;
 use contracts::approvals::{
-    ApprovalLapsed, ApprovalRevoked, AutoApprovalRefused, DeferralEnded, PatchDeferred, PatchRejected,
-    SecondApprovalGiven, SecondApprovalRequested, WhitelistPattern,
+    ApprovalLapsed, AutoApprovalRefused, DeferralEnded, PatchDeferred, PatchRejected, SecondApprovalGiven,
+    SecondApprovalRequested, WhitelistPattern,
 };
 use contracts::{Classification, Severity};
 use kernel::{CustomerId, DeviceGroupId, DeviceId, PartnerId};
@@ -303,6 +303,14 @@ fn a_rules_approval_needs_no_second_person_and_waits_for_one_that_was_asked_for(
 fn a_patch_is_put_off_until_a_date() {
     let until = noon() + TimeDelta::days(7);
     given::<Approval>([opened(&windows())]).when(defer_until(until, ALICE)).then([deferred(until)]);
+}
+
+#[test]
+fn a_deferral_ends_at_a_whole_second() {
+    let until = noon() + TimeDelta::days(7);
+    given::<Approval>([opened(&windows())])
+        .when(defer_until(until + TimeDelta::nanoseconds(999_999_999), ALICE))
+        .then([deferred(until)]);
 }
 
 #[test]
