@@ -13,7 +13,7 @@ use crate::words::{ApprovalMode, ApprovalState, Classification, RefusalReason, S
 use async_graphql::{ComplexObject, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 
-/// Whether a patch may be installed at a customer.
+/// What was decided about a patch for a whole customer. What holds on a device may be something else.
 #[Object(name = "Approval")]
 impl Seen<ApprovalRow> {
     pub(crate) async fn id(&self) -> ID {
@@ -68,6 +68,11 @@ impl Seen<ApprovalRow> {
             reason: self.row.refused_reason?,
             seen: self.clone(),
         })
+    }
+
+    /// Until when it is put off.
+    async fn deferred_until(&self) -> Option<DateTime<Utc>> {
+        self.row.ends_at
     }
 
     /// The newer patch, where that is why it lapsed.
