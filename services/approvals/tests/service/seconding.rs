@@ -38,6 +38,7 @@ async fn an_approval_becomes_one_when_somebody_else_agrees() {
     let acme = system.customer().await;
     let customer_id = acme.customer_id.unwrap();
     let patch_id = system.published(&linux()).await;
+    system.has_read_all().await;
     system.send(&caller(Role::CustomerAdmin, acme), policy(acme, true)).await.unwrap();
     let (alice, bob) = (caller(Role::CustomerApprover, acme), caller(Role::CustomerAdmin, acme));
 
