@@ -1,10 +1,11 @@
-//! Reacts to catalogue, scans, customers, and the service's own rules.
+//! Reacts to catalogue, scans, customers, groups, and the service's own rules and decisions.
 
-use crate::facts;
+use crate::decisions::{self, Decision};
+use crate::facts::{self, Patch};
 use crate::reacting::Reaction;
 use crate::rules::{Affected, Judging, RuleKnowledge, Trigger, look_again};
 use approvals_domain::approval::{Command, Standing};
-use contracts::approvals::{RuleEvent, WhitelistEvent};
+use contracts::approvals::{ApprovalEvent, RuleEvent, WhitelistEvent};
 use contracts::devices::{DeviceEvent, GroupEvent, PatchFoundMissing};
 use contracts::feeds::{FeedEvent, PatchEvent, RatingEvent, VulnerabilityEvent};
 use contracts::tenancy::CustomerRegistered;
@@ -31,6 +32,7 @@ const INTERESTS: &[&str] = &[
     "feeds.VulnerabilityRemovedFromKev",
     "feeds.PatchRated",
     "feeds.PatchRatingCleared",
+    "devices.AgentEnrolled",
     "devices.PatchFoundMissing",
     "devices.PatchFoundInstalled",
     "devices.PatchNoLongerApplicable",
@@ -43,6 +45,13 @@ const INTERESTS: &[&str] = &[
     "approvals.RuleDisabled",
     "approvals.WhitelistEntryAdded",
     "approvals.WhitelistEntryRemoved",
+    "approvals.SecondApprovalRequested",
+    "approvals.PatchApproved",
+    "approvals.PatchRejected",
+    "approvals.PatchDeferred",
+    "approvals.DeferralEnded",
+    "approvals.ApprovalRevoked",
+    "approvals.ApprovalLapsed",
 ];
 
 /// The one consumer of the service; handles events in their order.
@@ -74,10 +83,14 @@ impl Consumer for Reactor {
         } else if RuleEvent::owns(&event.event_type) || WhitelistEvent::owns(&event.event_type) {
             look_again(tx, Affected::Tenant(event.tenant), &event.into(), event.recorded_at).await?;
             Ok(Outcome::Handled)
+        } else if ApprovalEvent::owns(&event.event_type) {
+            self.decided(tx, event).await
         } else if DeviceEvent::owns(&event.event_type) {
             self.scanned(tx, event).await
         } else if GroupEvent::owns(&event.event_type) {
-            RuleKnowledge::take_group(tx, event, event.read()?).await?;
+            let fact: GroupEvent = event.read()?;
+            decisions::keep_group(tx, event.tenant.partner_id, &fact).await?;
+            RuleKnowledge::take_group(tx, event, fact).await?;
             Ok(Outcome::Handled)
         } else if FeedEvent::owns(&event.event_type) {
             RuleKnowledge::take_feed(tx, event, event.read()?).await?;
@@ -136,10 +149,7 @@ impl Reactor {
 
     async fn lapse(&self, tx: &mut Tx, event: &Envelope, patch_id: PatchId) -> Result<(), HandlerError> {
         let Some(patch) = facts::patch(tx, patch_id).await? else { return Ok(()) };
-        let newer = match &patch.standing {
-            Standing::Superseded { by } => patch.superseded_by.zip(Some(by.clone())),
-            Standing::Published | Standing::Withdrawn => None,
-        };
+        let newer = patch.newer();
         for tenant in facts::customers_with(tx, patch_id).await? {
             let Some(customer_id) = tenant.customer_id else { continue };
             let subject = patch.at(customer_id);
@@ -148,13 +158,53 @@ impl Reactor {
             self.reaction(event, tenant).carry_out(tx, &subject, command, &cause).await?;
             facts::keep_approval(tx, tenant, patch_id, false).await?;
         }
+        for decision in decisions::outside_customers(tx, patch_id).await? {
+            self.lapse_one(tx, event, &patch, &decision).await?;
+        }
         Ok(())
+    }
+
+    async fn lapse_one(
+        &self,
+        tx: &mut Tx,
+        event: &Envelope,
+        patch: &Patch,
+        decision: &Decision,
+    ) -> Result<(), HandlerError> {
+        let cause = event.reaction("approvals", &format!("lapse {}", decision.scope.id()));
+        let subject = patch.at(decision.scope);
+        let command = Command::Lapse { subject: subject.clone(), newer: patch.newer() };
+        self.reaction(event, decision.tenant).carry_out(tx, &subject, command, &cause).await
+    }
+
+    /// Keeps the decisions that stand. One that was taken while the patch's end was on its way lapses at once.
+    async fn decided(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
+        let fact = event.read::<ApprovalEvent>()?;
+        let stands = decisions::keep(tx, event.tenant, &fact).await?;
+        if let Some(decision) = stands {
+            if let Some(patch) = facts::patch(tx, decision.patch_id).await?
+                && patch.standing != Standing::Published
+            {
+                self.lapse_one(tx, event, &patch, &decision).await?;
+            }
+        } else if let ApprovalEvent::DeferralEnded(fact) = fact
+            && fact.scope.whole_customer().is_some()
+        {
+            // The patch waits again, for rules as well.
+            facts::keep_approval(tx, event.tenant, fact.patch_id, true).await?;
+            let affected = Affected::PatchAt(fact.patch_id, event.tenant);
+            look_again(tx, affected, &event.into(), event.recorded_at).await?;
+        }
+        Ok(Outcome::Handled)
     }
 
     async fn scanned(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
         let fact: DeviceEvent = event.read()?;
         if event.tenant.customer_id.is_none() {
             return Ok(Outcome::Park("a device without a customer".to_owned()));
+        }
+        if let DeviceEvent::AgentEnrolled(enrolled) = &fact {
+            decisions::keep_device(tx, event.tenant.partner_id, enrolled).await?;
         }
         if let DeviceEvent::PatchFoundMissing(found) = &fact {
             let outcome = self.found_missing(tx, event, found).await?;

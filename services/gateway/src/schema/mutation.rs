@@ -1,7 +1,7 @@
 //! Mutations: one per command. Each file holds one service's.
 
 mod alerts;
-mod approvals;
+mod decisions;
 mod devices;
 mod feeds;
 mod packages;
@@ -22,8 +22,8 @@ pub(crate) struct Mutation(
     packages::PackagesMutations,
     packages::SitesMutations,
     devices::DevicesMutations,
-    approvals::ApprovalsMutations,
     rules::RulesMutations,
+    decisions::DecisionsMutations,
     scheduling::SchedulingMutations,
     alerts::AlertsMutations,
 );
