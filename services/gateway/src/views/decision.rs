@@ -174,6 +174,7 @@ pub(super) async fn apply(
         }
         ApprovalEvent::ApprovalOpened(_)
         | ApprovalEvent::AutoApprovalRefused(_)
+        | ApprovalEvent::ApprovalScheduled(_)
         | ApprovalEvent::DeferralEnded(_)
         | ApprovalEvent::ApprovalRevoked(_)
         | ApprovalEvent::ApprovalLapsed(_) => By::default(),
