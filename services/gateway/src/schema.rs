@@ -8,7 +8,9 @@ pub(crate) mod connection;
 pub(crate) mod decision;
 pub(crate) mod deployment;
 pub(crate) mod device;
+pub(crate) mod effective;
 pub(crate) mod explaining;
+pub(crate) mod explanation;
 pub(crate) mod global_id;
 pub(crate) mod guard;
 pub(crate) mod mutation;
@@ -21,7 +23,7 @@ pub(crate) mod tenancy;
 
 use crate::front::Limits;
 use async_graphql::{SDLExportOptions, Schema};
-use decision::ApprovalQueries;
+use explanation::ApprovalQueries;
 use mutation::Mutation;
 use package::{PackageQueries, Queries};
 use query::Query;

@@ -3,7 +3,7 @@
 use crate::asking::Asking;
 use crate::reading::{Page, Seen, View};
 use crate::schema::connection::{ConnectionOf, page_cost};
-use crate::schema::decision::ApprovalQueries;
+use crate::schema::explanation::ApprovalQueries;
 use crate::schema::global_id::{GlobalId, Kind, global};
 use crate::schema::position::Position;
 use crate::schema::query::Query;
