@@ -7,6 +7,7 @@ pub(crate) mod catalogue;
 pub(crate) mod connection;
 pub(crate) mod deployment;
 pub(crate) mod device;
+pub(crate) mod device_group;
 pub(crate) mod global_id;
 pub(crate) mod guard;
 pub(crate) mod mutation;

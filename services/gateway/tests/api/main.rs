@@ -5,6 +5,7 @@
 mod callers;
 mod catalogue;
 mod feeds;
+mod groups;
 mod history;
 mod isolation;
 mod measure;
