@@ -8,6 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod decision;
 pub(crate) mod deployment;
 pub(crate) mod device;
+pub(crate) mod device_group;
 pub(crate) mod effective;
 pub(crate) mod explaining;
 pub(crate) mod explanation;

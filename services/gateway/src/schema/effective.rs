@@ -30,7 +30,12 @@ pub(super) struct Case {
 
 impl Case {
     /// None where device or patch do not exist for the caller.
-    pub(super) async fn find(ctx: &Context<'_>, view: &View, device_id: &ID, patch_id: &ID) -> Result<Option<Self>> {
+    pub(super) async fn find(
+        ctx: &Context<'_>,
+        view: &View,
+        device_id: &ID,
+        patch_id: &ID,
+    ) -> Result<Option<Self>> {
         let (Some(device_id), Some(patch_id)) = (GlobalId::read(device_id), GlobalId::read(patch_id)) else {
             return Ok(None);
         };

@@ -7,6 +7,7 @@ mod catalogue;
 mod deciding;
 mod decisions;
 mod feeds;
+mod groups;
 mod history;
 mod isolation;
 mod measure;
