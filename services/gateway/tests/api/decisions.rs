@@ -6,7 +6,7 @@ use contracts::DevicePlatform;
 use contracts::approvals::{
     ApprovalEvent, ApprovalMode, ApprovalPolicyEvent, ApprovalPolicySet, ApprovalRevoked, ApprovalScope,
     BlockEvent, DeferralEnded, PatchApproved, PatchBlocked, PatchDeferred, PatchRejected, PatchUnblocked,
-    SecondApprovalGiven, SecondApprovalRequested, WhitelistPattern,
+    SecondApprovalGiven, SecondApprovalRequested,
 };
 use contracts::devices::{
     DeviceEvent, GroupDefined, GroupEvent, GroupMembers, GroupMembershipChanged, PatchFoundInstalled,
@@ -14,7 +14,6 @@ use contracts::devices::{
 };
 use contracts::feeds::{PatchEvent, PatchFacts, PatchPublished, PatchWithdrawn};
 use contracts::permissions::Role;
-use contracts::{Classification, Severity};
 use kernel::{DeviceGroupId, PatchId, Tenant, UserId};
 use serde_json::{Value, json};
 use testkit::{eventually, id};
@@ -421,9 +420,8 @@ fn by_rule(world: &World, scope: ApprovalScope) -> ApprovalEvent {
     let by = ApprovalMode::Auto {
         rule_id: world.rule,
         rule_version: 1,
-        whitelist: WhitelistPattern::Classification(Classification::Security),
-        severity: Severity::Critical,
-        classification: Classification::Security,
+        inputs: crate::rules::inputs(),
+        next_change_at: None,
     };
     PatchApproved { patch_id: world.patch, scope, by }.into()
 }
