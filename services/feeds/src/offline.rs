@@ -165,6 +165,7 @@ impl Offline {
             source: format!("by-hand/{format:?}"),
             schedule: None,
             publisher: None,
+            keyring: None,
         };
         self.register(feed_id, settings).await?;
         self.opened(feed_id, format).await

@@ -3,6 +3,9 @@
 
 mod follow;
 mod record;
+mod release;
+
+pub(crate) use release::{SignatureRefusal, beside, is_absent};
 
 use crate::archive::Archive;
 use crate::documents::{self, Address, DocumentKey};
@@ -13,7 +16,7 @@ use crate::source::Source;
 use crate::syncs::{self, Ended, SyncId};
 use chrono::{DateTime, Utc};
 use contracts::Accepted;
-use contracts::feeds::ImportReport;
+use contracts::feeds::{ImportReport, RepositorySignature};
 use eventstore::StoreError;
 use feeds_documents::contents::{Contents, Link};
 use feeds_documents::limits::QUARANTINED_MAX;
@@ -74,6 +77,8 @@ pub(crate) struct Taken {
     refused: Vec<String>,
     documents: u32,
     new_documents: bool,
+    /// Who signed the list of a repository's files.
+    signature: Option<RepositorySignature>,
 }
 
 impl Taken {
@@ -165,8 +170,13 @@ impl Feeds {
         settings: &FeedSettings,
     ) -> Result<Taken, SyncError> {
         Feed::decide(state, FeedCommand::Examine)?;
-        let source = Source::parse(&settings.source)?;
         let mut taken = Taken::default();
+        if let Some(keyring) = &settings.keyring {
+            self.take_signed(import, settings, keyring, &mut taken).await?;
+            self.tell_each_other(import).await?;
+            return Ok(taken);
+        }
+        let source = Source::parse(&settings.source)?;
         let address = match &source {
             Source::Web(url) => self.address(import, url.as_str()).await?,
             Source::File(_) => Address::default(),
@@ -279,6 +289,13 @@ impl Feeds {
             let expected = settings.format;
             return Err(DocumentError::UnexpectedFormat { expected, found: read.format }.into());
         }
+        // Without a keyring anybody could have written the date.
+        if settings.keyring.is_some()
+            && let Some(until) =
+                read.contents.valid_until.filter(|until| *until < self.foundation.clock.now())
+        {
+            return Err(SignatureRefusal::Outdated { until }.into());
+        }
         self.take_read(import, place, Read { sha256, validators, ..read }, taken).await
     }
 
@@ -292,6 +309,9 @@ impl Feeds {
     ) -> Result<Vec<Link>, SyncError> {
         let Read { file, format, sha256, validators, found, contents, unfit } = read;
         let feed_id = import.sync.feed_id;
+        if format == Format::DebianRelease {
+            taken.signature.get_or_insert(RepositorySignature::NotVerified);
+        }
         taken.quarantine(contents.quarantined);
         taken.quarantine(unfit);
         let name = contents.document_id.clone().filter(|id| !id.contains('\0'));

@@ -52,7 +52,8 @@ impl Offline {
             return self.opened(feed_id, format).await;
         }
         let feed_id = FeedId::derived(NAMESPACE, &format!("feed by bundle/{format:?}/{name}"));
-        let settings = FeedSettings { name, kind, format, source, schedule: None, publisher };
+        let (schedule, keyring) = (None, None);
+        let settings = FeedSettings { name, kind, format, source, schedule, publisher, keyring };
         self.register(feed_id, settings).await?;
         self.opened(feed_id, format).await
     }

@@ -48,6 +48,11 @@ impl Feeds {
                     {
                         let reason =
                             format!("its SHA-256 is {}, and {wanted} was announced", hex(&spooled.sha256));
+                        // A list that was verified says what everything in the repository is.
+                        if settings.keyring.is_some() {
+                            let reason = format!("{address}: {reason}");
+                            return Err(DocumentError::NotAuthentic { reason }.into());
+                        }
                         Err(DocumentError::NotAuthentic { reason }.into())
                     } else {
                         let place = Place { name: &address, web: Some((&address, Some(&link))) };

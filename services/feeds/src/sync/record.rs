@@ -47,6 +47,7 @@ impl Feeds {
             vulnerabilities,
             quarantined: taken.quarantined,
             refused: taken.refused,
+            signature: taken.signature,
         };
         let record = FeedSyncCompleted {
             feed_id: sync.feed_id,
@@ -60,6 +61,7 @@ impl Feeds {
             vulnerabilities: report.vulnerabilities,
             quarantined: report.quarantined.clone(),
             refused: report.refused.clone(),
+            signature: report.signature.clone(),
         };
         let committed = self
             .on_feed(

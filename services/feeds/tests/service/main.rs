@@ -15,6 +15,7 @@ mod interrupted;
 mod many;
 mod ratings;
 mod schedule;
+mod signed;
 mod sources;
 mod system;
 mod vendor;

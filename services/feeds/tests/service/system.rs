@@ -203,7 +203,7 @@ impl System {
 
 pub(crate) fn register(format: FeedFormat, source: &str) -> RegisterFeed {
     let (name, kind, source) = ("A vendor".into(), FeedKind::OsVendor, source.into());
-    RegisterFeed { name, kind, format, source, schedule: None, publisher: None }
+    RegisterFeed { name, kind, format, source, schedule: None, publisher: None, keyring: None }
 }
 
 pub(crate) fn operator() -> Caller {
