@@ -149,6 +149,7 @@ async fn mark_out_of_band(
         stop: &feeds.foundation.lifecycle.stop,
         owner,
         watcher: None,
+        by_name: true,
     };
     let marked = async {
         let mut tx = import.begin().await?;

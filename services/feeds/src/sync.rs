@@ -5,6 +5,7 @@ mod follow;
 mod record;
 mod release;
 
+pub(crate) use follow::{Leads, PAGES_MAX};
 pub(crate) use release::{SignatureRefusal, beside, is_absent};
 
 use crate::archive::Archive;
@@ -14,6 +15,7 @@ use crate::fetch::{FetchError, Fetched, Fetcher, Spooled, Validators};
 use crate::import::{Found, Import, hex, prepared};
 use crate::source::Source;
 use crate::syncs::{self, Ended, SyncId};
+use crate::vanishing::Vanished;
 use chrono::{DateTime, Utc};
 use contracts::Accepted;
 use contracts::feeds::{ImportReport, RepositorySignature};
@@ -145,7 +147,7 @@ impl Feeds {
             return Err(ApiError::refused(&FeedRefusal::Unknown));
         };
         let stop = &self.foundation.lifecycle.stop;
-        let import = Import { store, sync, cause, stop, owner, watcher: None };
+        let import = Import { store, sync, cause, stop, owner, watcher: None, by_name: true };
         let outcome = match self.take_in(&import, &state, settings).await {
             Ok(taken) => self.complete(&import, taken, last_sync).await,
             Err(error) => Err(error),
@@ -189,10 +191,10 @@ impl Feeds {
                     Source::Web(url) => Some((url.as_str(), None)),
                     Source::File(_) => None,
                 };
-                let links = self
+                let leads = self
                     .take_document(import, settings, Place { name: "", web }, spooled, &mut taken)
                     .await?;
-                self.follow(import, settings, &source, links, &mut taken).await?;
+                self.follow(import, settings, &source, leads, &mut taken).await?;
             }
         }
         self.tell_each_other(import).await?;
@@ -272,7 +274,7 @@ impl Feeds {
         }
     }
 
-    /// Takes in one document; answers with the documents that it names.
+    /// Takes in one document; answers with what it leads to.
     async fn take_document(
         &self,
         import: &Import<'_>,
@@ -280,7 +282,7 @@ impl Feeds {
         place: Place<'_>,
         spooled: Spooled,
         taken: &mut Taken,
-    ) -> Result<Vec<Link>, SyncError> {
+    ) -> Result<Leads, SyncError> {
         let Spooled { file, sha256, validators } = spooled;
         let received_on = self.foundation.clock.now().date_naive();
         let options = Options { feed_id: import.sync.feed_id, received_on, figures: false };
@@ -299,31 +301,43 @@ impl Feeds {
         self.take_read(import, place, Read { sha256, validators, ..read }, taken).await
     }
 
-    /// Takes in a document that was read; answers with the documents that it names.
+    /// Takes in a document that was read; answers with what it leads to.
     pub(crate) async fn take_read(
         &self,
         import: &Import<'_>,
         place: Place<'_>,
         read: Read,
         taken: &mut Taken,
-    ) -> Result<Vec<Link>, SyncError> {
-        let Read { file, format, sha256, validators, found, contents, unfit } = read;
+    ) -> Result<Leads, SyncError> {
+        let Read { file, format, sha256, validators, found, mut contents, unfit } = read;
+        let mut leads = Leads::of(&mut contents, format, place);
         let feed_id = import.sync.feed_id;
         if format == Format::DebianRelease {
             taken.signature.get_or_insert(RepositorySignature::NotVerified);
         }
+        let left_out = contents.quarantined_count() + unfit.len();
         taken.quarantine(contents.quarantined);
         taken.quarantine(unfit);
-        let name = contents.document_id.clone().filter(|id| !id.contains('\0'));
-        let name = name.as_deref().unwrap_or(place.name);
+        let id = contents.document_id.as_ref().filter(|id| !id.contains('\0') && !format.numbers_issues());
+        let name = id.map_or(place.name, String::as_str);
         let document = DocumentKey { feed_id, name };
         let issue = Issue { sha256, date: contents.document_date, records: contents.records as u64 };
         taken.new_documents |= import.examine(document, &issue, format.lists_all()).await?;
 
+        let vanished = if format.lists_all_patches() {
+            import.vanished(document, &found, left_out).await?
+        } else {
+            Vanished::default()
+        };
         let withdrawn = import.publish_all(document, &found).await?;
         taken.described += found.len() - withdrawn.len();
         taken.quarantine(withdrawn.into_iter().map(|id| format!("{id}: was withdrawn by its publisher")));
         import.withdraw_all(document, &contents.withdrawn).await?;
+        import.withdraw_vanished(document, &vanished).await?;
+        taken.quarantine(vanished.doubt);
+        if leads.are_deleted {
+            import.withdraw_deleted(document, std::mem::take(&mut leads.links)).await?;
+        }
         if import.owner == Tenant::PLATFORM.partner_id {
             import.describe_all(document, contents.vulnerabilities, contents.is_whole_kev).await?;
             // An empty list takes all of them back.
@@ -339,13 +353,13 @@ impl Feeds {
             self.archive(file, sha256).await;
         }
         let from = place.web.map(|(address, link)| (address, &validators, link));
-        import.taken_in(document, &issue, from).await?;
+        import.taken_in(document, &issue, left_out, from).await?;
         taken.documents += 1;
         if taken.sha256.is_none() {
             taken.sha256 = Some(hex(&sha256));
             taken.date = contents.document_date;
         }
-        Ok(contents.links)
+        Ok(leads)
     }
 }
 

@@ -104,7 +104,9 @@ impl Offline {
                 let (expected, found) = (open.format, read.format);
                 return Err(DocumentError::UnexpectedFormat { expected, found }.into());
             }
-            let import = Import { watcher: Some(watcher), ..self.import_for(open.sync, &open.cause) };
+            let by_name = open.by_name;
+            let import =
+                Import { watcher: Some(watcher), by_name, ..self.import_for(open.sync, &open.cause) };
             let place = Place { name: &document.name, web: None };
             let read = read.for_feed(feed_id, digest);
             self.feeds.take_read(&import, place, read, &mut open.taken).await.map(drop)

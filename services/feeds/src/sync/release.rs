@@ -85,8 +85,8 @@ impl Feeds {
         taken.signature = Some(RepositorySignature::Verified { fingerprint, signed_at });
         let at = address.to_string();
         let web = matches!(address, Source::Web(_)).then_some((at.as_str(), None));
-        let links = self.take_document(import, settings, Place { name: "", web }, spooled, taken).await?;
-        self.follow(import, settings, &address, links, taken).await
+        let leads = self.take_document(import, settings, Place { name: "", web }, spooled, taken).await?;
+        self.follow(import, settings, &address, leads, taken).await
     }
 
     async fn signed_release(

@@ -45,7 +45,8 @@ impl System {
         let folder = std::env::temp_dir().join(format!("patchfleet-feeds-{}", id::<FeedId>()));
         std::fs::create_dir_all(folder.join("import")).unwrap();
         let import = folder.join("import").to_str().unwrap().to_owned();
-        let impatient = [("FETCH_RETRY_SECONDS", "0"), ("SCHEDULE_INTERVAL_SECONDS", "1")];
+        let impatient =
+            [("FETCH_RETRY_SECONDS", "0"), ("PAGE_PAUSE_SECONDS", "0"), ("SCHEDULE_INTERVAL_SECONDS", "1")];
         let keys =
             impatient.into_iter().chain(keys.iter().copied()).chain([("IMPORT_FOLDER", import.as_str())]);
         let variables = keys.map(|(key, value)| (format!("PATCHFLEET__FEEDS__{key}"), value.to_owned()));
