@@ -357,6 +357,44 @@ pub(crate) async fn pairs(tx: &mut Tx, patch_ids: &[Uuid]) -> Result<Vec<Pair>, 
     .await?)
 }
 
+/// How many patches this document described first that were not withdrawn.
+pub(crate) async fn owned(tx: &mut Tx, document: DocumentKey<'_>) -> Result<usize, StoreError> {
+    let owned: i64 = sqlx::query_scalar(
+        "select count(*) from feeds.patch where feed_id = $1 and document = $2 and state <> 'withdrawn'",
+    )
+    .bind(document.feed_id.0)
+    .bind(document.name)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(usize::try_from(owned).unwrap_or_default())
+}
+
+/// Those of them that are not listed, and that no other document describes.
+pub(crate) async fn vanished(
+    tx: &mut Tx,
+    document: DocumentKey<'_>,
+    listed: &[Uuid],
+) -> Result<Vec<PatchId>, StoreError> {
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "select p.patch_id
+           from feeds.patch p
+          where p.feed_id = $1
+            and p.document = $2
+            and p.state <> 'withdrawn'
+            and not exists (select from unnest($3::uuid[]) as listed (patch_id) where listed.patch_id = p.patch_id)
+            and not exists (
+              select from feeds.record r
+               where r.patch_id = p.patch_id and (r.feed_id, r.document) <> (p.feed_id, p.document))
+          order by p.patch_id",
+    )
+    .bind(document.feed_id.0)
+    .bind(document.name)
+    .bind(listed)
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(ids.into_iter().map(PatchId).collect())
+}
+
 /// The owner's patches under these vendor ids that were not withdrawn yet.
 pub(crate) async fn by_vendor_id(
     tx: &mut Tx,

@@ -9,8 +9,11 @@ use contracts::feeds::{
 };
 use contracts::{Accepted, permissions::Permission};
 use eventstore::Target;
+use feeds_documents::openpgp::kept_keyring;
 use feeds_domain::catalogue::patch_rating::{self, PatchRating, PatchRatingCommand};
-use feeds_domain::catalogue::{Feed, FeedCommand, FeedRefusal, FeedSettings, PatchCommand, PatchRefusal};
+use feeds_domain::catalogue::{
+    FEED_KEYRING_CHARS_MAX, Feed, FeedCommand, FeedRefusal, FeedSettings, PatchCommand, PatchRefusal,
+};
 use foundation::{accepted, failed, store_failed};
 use kernel::{CustomerId, FeedId, PartnerId, PatchId, Scope, StreamId, Tenant};
 use web::{ApiError, CommandContext};
@@ -42,6 +45,17 @@ fn source_of(feeds: &Feeds, text: &str) -> Result<Source, ApiError> {
     Ok(source)
 }
 
+/// A keyring in the form in which it is kept.
+fn keyring_of(given: Option<String>) -> Result<Option<String>, ApiError> {
+    let Some(text) = given else { return Ok(None) };
+    let kept = if text.len() > FEED_KEYRING_CHARS_MAX {
+        Err(format!("it has more than {FEED_KEYRING_CHARS_MAX} characters"))
+    } else {
+        kept_keyring(&text)
+    };
+    kept.map(Some).map_err(|reason| ApiError::refused(&FeedRefusal::InvalidKeyring { reason }))
+}
+
 async fn register_feed(
     feeds: Feeds,
     context: CommandContext,
@@ -52,9 +66,10 @@ async fn register_feed(
     let owner = owner_of(&context);
     let by_partner = owner != Tenant::PLATFORM.partner_id;
     source.require_owner(by_partner).map_err(|refusal| ApiError::refused(&refusal))?;
-    let RegisterFeed { name, kind, format, source, schedule, publisher } = command;
+    let RegisterFeed { name, kind, format, source, schedule, publisher, keyring } = command;
+    let keyring = keyring_of(keyring)?;
     let feed_id = FeedId::derived(context.cause.command_id.0, "feed");
-    let settings = FeedSettings { name, kind, format, source, schedule, publisher };
+    let settings = FeedSettings { name, kind, format, source, schedule, publisher, keyring };
     let register = FeedCommand::Register { feed_id, settings, by_partner };
     on_feed(&feeds, &context, feed_id, owner, register).await
 }
@@ -69,8 +84,9 @@ async fn change_feed(
     let owner = own_feed(&feeds, &context, command.feed_id).await?;
     let by_partner = owner != Tenant::PLATFORM.partner_id;
     source.require_owner(by_partner).map_err(|refusal| ApiError::refused(&refusal))?;
-    let ChangeFeed { feed_id, name, source, schedule, publisher } = command;
-    let change = FeedCommand::Change { feed_id, name, source, schedule, publisher };
+    let ChangeFeed { feed_id, name, source, schedule, publisher, keyring } = command;
+    let keyring = keyring_of(keyring)?;
+    let change = FeedCommand::Change { feed_id, name, source, schedule, publisher, keyring };
     on_feed(&feeds, &context, feed_id, owner, change).await
 }
 
@@ -133,6 +149,7 @@ async fn mark_out_of_band(
         stop: &feeds.foundation.lifecycle.stop,
         owner,
         watcher: None,
+        by_name: true,
     };
     let marked = async {
         let mut tx = import.begin().await?;

@@ -49,6 +49,8 @@ pub struct FeedsSettings {
     pub fetch_attempts: u32,
     /// The pause before the second attempt.
     pub fetch_retry_seconds: u64,
+    /// The pause between two pages of one list.
+    pub page_pause_seconds: u64,
     /// Largest document as it is fetched, compressed or not.
     pub document_bytes_max: u64,
     /// How often feeds that are due are looked for.
@@ -101,6 +103,11 @@ pub const KEYS: &[Key] = &[
         doc: "The pause before the second attempt, a fifth more or less; it doubles with each further one. A source's Retry-After of up to five minutes is kept to.",
     },
     Key {
+        name: "feeds.page_pause_seconds",
+        default: "6",
+        doc: "The pause between two pages of a list that comes in pages: the National Vulnerability Database wants six seconds.",
+    },
+    Key {
         name: "feeds.document_bytes_max",
         default: "268435456",
         doc: "Largest document taken in, as it is fetched: compressed or not.",
@@ -142,6 +149,7 @@ impl Default for FeedsSettings {
             fetch_stall_seconds: 30,
             fetch_attempts: 4,
             fetch_retry_seconds: 5,
+            page_pause_seconds: 6,
             document_bytes_max: DOCUMENT_BYTES_MAX,
             schedule_interval_seconds: 10,
             archive_folder: None,
@@ -173,6 +181,11 @@ impl FeedsSettings {
     /// The pause before the second attempt.
     pub fn fetch_pause(&self) -> Duration {
         Duration::from_secs(self.fetch_retry_seconds)
+    }
+
+    /// The pause between two pages of one list.
+    pub fn page_pause(&self) -> Duration {
+        Duration::from_secs(self.page_pause_seconds)
     }
 
     /// The pause between two looks for feeds that are due.
@@ -262,6 +275,7 @@ mod tests {
             real.fetch_stall_seconds,
             real.fetch_attempts.into(),
             real.fetch_retry_seconds,
+            real.page_pause_seconds,
             real.document_bytes_max,
             real.schedule_interval_seconds,
             real.package_retention_days.into(),

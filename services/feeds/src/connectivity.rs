@@ -2,7 +2,7 @@
 
 use crate::error::SyncError;
 use crate::source::Source;
-use crate::sync::Feeds;
+use crate::sync::{Feeds, beside, is_absent};
 use contracts::feeds::ConnectivityReport;
 use feeds_documents::DocumentError;
 use feeds_domain::catalogue::{Feed, FeedRefusal, FeedSettings, FeedState};
@@ -44,7 +44,13 @@ impl Feeds {
 
     async fn look(&self, settings: &FeedSettings, report: &mut ConnectivityReport) -> Result<(), SyncError> {
         let source = Source::parse(&settings.source)?;
-        let head = self.fetcher.head(source).await?;
+        let head = match &settings.keyring {
+            None => self.fetcher.head(source).await?,
+            Some(_) => match self.fetcher.head(beside(&source, "InRelease")?).await {
+                Err(error) if is_absent(&error) => self.fetcher.head(beside(&source, "Release")?).await?,
+                head => head?,
+            },
+        };
         report.bytes = head.bytes.len() as u64;
         report.conditional = head.conditional;
         // Bytes of a stranger are unpacked away from the threads that serve requests.

@@ -61,21 +61,23 @@ impl Import<'_> {
         Ok(known.is_none_or(|known| known.last.sha256 != issue.sha256 && !known.seen_before))
     }
 
-    /// Notes that all of this issue was taken in, and what the web said of it.
+    /// Notes that all of this issue was taken in but so many records, and what the web said of it.
     pub(crate) async fn taken_in(
         &self,
         document: DocumentKey<'_>,
         issue: &Issue,
+        left_out: usize,
         from: Option<(&str, &Validators, Option<&Link>)>,
     ) -> Result<(), SyncError> {
         let mut tx = self.begin().await?;
         sqlx::query(
-            "insert into feeds.document (feed_id, name, sha256, document_date, records)
-             values ($1, $2, $3, $4, $5)
+            "insert into feeds.document (feed_id, name, sha256, document_date, records, left_out)
+             values ($1, $2, $3, $4, $5, $6)
              on conflict (feed_id, name) do update
                 set sha256 = excluded.sha256,
                     document_date = greatest(feeds.document.document_date, excluded.document_date),
                     records = excluded.records,
+                    left_out = excluded.left_out,
                     taken_at = excluded.taken_at",
         )
         .bind(document.feed_id.0)
@@ -83,6 +85,7 @@ impl Import<'_> {
         .bind(issue.sha256.as_slice())
         .bind(issue.date)
         .bind(i64::try_from(issue.records).unwrap_or(i64::MAX))
+        .bind(i64::try_from(left_out).unwrap_or(i64::MAX))
         .execute(&mut *tx)
         .await?;
         sqlx::query(

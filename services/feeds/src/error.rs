@@ -1,6 +1,6 @@
 //! Why a document is not taken in: it is refused, which is a fact about the feed, or the machinery failed.
 
-use crate::{export::BundleError, fetch::FetchError, source::SourceRefusal};
+use crate::{export::BundleError, fetch::FetchError, source::SourceRefusal, sync::SignatureRefusal};
 use actix_web::http::StatusCode;
 use eventstore::StoreError;
 use feeds_documents::DocumentError;
@@ -38,6 +38,12 @@ impl SyncError {
 
 impl From<SourceRefusal> for SyncError {
     fn from(refusal: SourceRefusal) -> Self {
+        Self::refused(&refusal)
+    }
+}
+
+impl From<SignatureRefusal> for SyncError {
+    fn from(refusal: SignatureRefusal) -> Self {
         Self::refused(&refusal)
     }
 }

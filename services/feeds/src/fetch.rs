@@ -22,6 +22,7 @@ pub(crate) struct Fetcher {
     folder: PathBuf,
     bytes_max: u64,
     patience: Patience,
+    page_pause: Duration,
     private_addresses: bool,
     plain_http: bool,
     client: reqwest::Client,
@@ -210,6 +211,11 @@ impl Fetcher {
         self.bytes_max
     }
 
+    /// How long a publisher of a list is left alone between two pages of it.
+    pub(crate) fn page_pause(&self) -> Duration {
+        self.page_pause
+    }
+
     /// A fetcher that keeps to the operator's limits.
     pub(crate) fn new(config: &FeedsSettings, environment: Environment) -> reqwest::Result<Self> {
         let patience = Patience {
@@ -230,6 +236,7 @@ impl Fetcher {
             folder: config.import_folder.clone(),
             bytes_max: config.document_bytes_max,
             patience,
+            page_pause: config.page_pause(),
             private_addresses,
             plain_http: config.plain_http_allowed(environment),
             client,

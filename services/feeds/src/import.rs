@@ -3,20 +3,20 @@
 //! The tables say what is known of each patch, in the same transaction as its stream, so that a batch is decided without
 //! reading streams: four statements read it, one appends all events, and the rest keeps the tables.
 
-use crate::catalogue::{self, ContentHash, Relations, Said, Stored};
+mod found;
+
+pub(crate) use found::{Found, hex, prepared};
+
+use crate::catalogue::{self, Relations, Said, Stored};
 use crate::documents::DocumentKey;
 use crate::error::SyncError;
 use crate::syncs::{self, Counts, SyncId};
-use contracts::feeds::{PatchEvent, PatchFacts};
+use contracts::feeds::PatchEvent;
 use eventstore::{Committed, Part, Store, Target, Tx};
 use feeds_documents::contents::Withdrawal;
-use feeds_domain::catalogue::{Patch, PatchCommand, PatchRefusal, PatchState, combined, replaces};
-use kernel::{
-    Aggregate, Cause, CommandId, FeedId, PartnerId, PatchId, Scope, StreamId, Tenant, canonical_json,
-};
-use sha2::{Digest, Sha256};
+use feeds_domain::catalogue::{Patch, PatchCommand, PatchRefusal, PatchState, replaces};
+use kernel::{Aggregate, Cause, CommandId, PartnerId, PatchId, Scope, StreamId, Tenant};
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -35,6 +35,8 @@ pub(crate) struct Import<'a> {
     pub(crate) owner: PartnerId,
     /// Who watches, if somebody does.
     pub(crate) watcher: Option<&'a dyn Watcher>,
+    /// Whether a document that has the name of another one is its next issue. Of what comes by hand that is not known.
+    pub(crate) by_name: bool,
 }
 
 /// Somebody who watches how far an import is.
@@ -47,74 +49,6 @@ pub trait Watcher: Send + Sync {
     fn taken(&self, done: usize, of: usize);
     /// It is done, well or not.
     fn done(&self);
-}
-
-/// A patch as the document has it.
-pub(crate) struct Found {
-    facts: PatchFacts,
-    hash: ContentHash,
-}
-
-impl Found {
-    /// The same for another feed than it was read for.
-    pub(crate) fn for_feed(self, feed_id: FeedId) -> Option<Self> {
-        let facts = PatchFacts { feed_id, ..self.facts };
-        Some(Self { hash: hash_of(&facts)?, facts })
-    }
-}
-
-/// Prepares a document's patches: what it says of one patch in several places is put together, a partner's patches get
-/// ids of their own, and those that the database cannot hold come back as reasons.
-pub(crate) fn prepared(patches: Vec<PatchFacts>, owner: PartnerId) -> (Vec<Found>, Vec<String>) {
-    let mut reasons = Vec::new();
-    let mut places: HashMap<PatchId, usize> = HashMap::new();
-    let mut single: Vec<PatchFacts> = Vec::new();
-    for mut facts in patches {
-        if owner != Tenant::PLATFORM.partner_id {
-            facts.patch_id = PatchId::derived(owner.0, &facts.patch_id.to_string());
-        }
-        if let Some(&at) = places.get(&facts.patch_id) {
-            let first = single.swap_remove(at);
-            single.push(combined(first, facts));
-            let last = single.len() - 1;
-            single.swap(at, last);
-        } else {
-            places.insert(facts.patch_id, single.len());
-            single.push(facts);
-        }
-    }
-    let found = single.into_iter().filter_map(|facts| {
-        let Some(hash) = hash_of(&facts) else {
-            reasons
-                .push(format!("{}: holds a NUL character", facts.vendor_patch_id.replace('\0', "\u{fffd}")));
-            return None;
-        };
-        Some(Found { facts, hash })
-    });
-    (found.collect(), reasons)
-}
-
-/// SHA-256 of what a document says; none where Postgres, whose text cannot hold NUL, could not keep it.
-fn hash_of(facts: &PatchFacts) -> Option<ContentHash> {
-    let mut value = serde_json::to_value(facts).ok()?;
-    if !facts.is_dated
-        && let Some(date) = value.get_mut("release_date")
-    {
-        // The day of the import is not said by the document.
-        *date = serde_json::Value::Null;
-    }
-    let bytes = canonical_json(&value);
-    let holds_nul = bytes.windows(6).any(|part| part == b"\\u0000");
-    (!bytes.is_empty() && !holds_nul).then(|| Sha256::digest(&bytes).into())
-}
-
-/// Bytes as lowercase hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// One wish about one patch, named below the command that asked for the synchronisation.

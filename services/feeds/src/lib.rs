@@ -17,6 +17,7 @@ mod schedule;
 mod source;
 mod sync;
 mod syncs;
+mod vanishing;
 mod vulnerabilities;
 
 pub use import::Watcher;

@@ -11,7 +11,7 @@ use crate::error::SyncError;
 use crate::fetch::{self, Fetched, Fetcher, Spooled, Validators};
 use crate::import::{Import, Watcher};
 use crate::source::Source;
-use crate::sync::{Feeds, Place, Taken, read_document};
+use crate::sync::{Feeds, PAGES_MAX, Place, Taken, read_document};
 use crate::syncs::{self, Ended, SyncId};
 use anyhow::{Context, bail};
 use contracts::feeds::{FeedFormat, FeedKind, ImportReport};
@@ -22,9 +22,11 @@ use feeds_domain::catalogue::{Feed, FeedCommand, FeedSettings, FeedState, LastSy
 use foundation::Foundation;
 use kernel::{Actor, Cause, CommandId, FeedId, Scope, StreamId, Tenant};
 use runtime::{Lifecycle, Settings};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
+/// What the sources of feeds begin with whose documents come by hand.
+const BY_HAND: &str = "by-hand/";
 /// Files that one call takes in.
 const FILES_MAX: usize = 100_000;
 
@@ -85,6 +87,8 @@ struct OpenFeed {
     sync: SyncId,
     cause: Cause,
     taken: Taken,
+    /// Whether a document that has the name of another one is its next issue.
+    by_name: bool,
 }
 
 impl Offline {
@@ -99,15 +103,32 @@ impl Offline {
 
     /// Takes in everything that is given; a document that is refused holds up no other.
     pub async fn import(&self, given: &[Given], watcher: &dyn Watcher) -> anyhow::Result<Outcome> {
-        let all = listed(given)?;
-        watcher.found(all.len());
+        let mut waiting = VecDeque::from(listed(given)?);
+        let mut found = waiting.len();
+        watcher.found(found);
         let mut open: BTreeMap<String, OpenFeed> = BTreeMap::new();
         let mut outcome = Outcome::default();
-        for given in &all {
+        // A list that leads in circles is read once.
+        let mut pages: HashSet<String> = HashSet::new();
+        while let Some(given) = waiting.pop_front() {
             let name = given.name();
             watcher.reading(&name);
-            match self.take(given, &mut open, watcher).await {
-                Ok(()) => {}
+            match self.take(&given, &mut open, watcher).await {
+                Ok(Some(next)) if pages.len() < PAGES_MAX => {
+                    if pages.insert(next.name()) {
+                        found += 1;
+                        watcher.found(found);
+                        self.feeds.pause_between_pages().await.map_err(|error| match error {
+                            SyncError::Refused { reason, .. } => anyhow::anyhow!(reason),
+                            SyncError::Failed(error) => anyhow::anyhow!("{error}"),
+                        })?;
+                        waiting.push_front(next);
+                    }
+                }
+                Ok(Some(_)) => {
+                    outcome.refused.push(format!("{name}: there are more pages than any list has"))
+                }
+                Ok(None) => {}
                 Err(SyncError::Refused { reason, .. }) => outcome.refused.push(format!("{name}: {reason}")),
                 // Whoever sits at this machine may see what lies below, which a client may not.
                 Err(SyncError::Failed(error)) => bail!("{name}: {}", error.chain()),
@@ -120,12 +141,13 @@ impl Offline {
         Ok(outcome)
     }
 
+    /// Takes in one document; answers with the next page, where it is one of several.
     async fn take(
         &self,
         given: &Given,
         open: &mut BTreeMap<String, OpenFeed>,
         watcher: &dyn Watcher,
-    ) -> Result<(), SyncError> {
+    ) -> Result<Option<Given>, SyncError> {
         let Spooled { file, sha256, .. } = self.spooled(given).await?;
         let received_on = self.feeds.foundation.clock.now().date_naive();
         // The feed is known when the document is read, and the patches name it then.
@@ -136,12 +158,15 @@ impl Offline {
         if !open.contains_key(&word) {
             open.insert(word.clone(), self.open_feed(format).await?);
         }
-        let Some(feed) = open.get_mut(&word) else { return Ok(()) };
-        let import = Import { watcher: Some(watcher), ..self.import_for(feed.sync, &feed.cause) };
+        let Some(feed) = open.get_mut(&word) else { return Ok(None) };
+        let by_name = feed.by_name;
+        let import = Import { watcher: Some(watcher), by_name, ..self.import_for(feed.sync, &feed.cause) };
         let name = given.name();
         let read = read.for_feed(feed.sync.feed_id, sha256);
         let place = Place { name: &name, web: None };
-        self.feeds.take_read(&import, place, read, &mut feed.taken).await.map(drop)
+        let leads = self.feeds.take_read(&import, place, read, &mut feed.taken).await?;
+        let (Given::Web(url), Some(first)) = (given, leads.next_page) else { return Ok(None) };
+        Ok(Source::parse(url)?.page_from(first).map(|next| Given::Web(next.to_string())))
     }
 
     async fn spooled(&self, given: &Given) -> Result<Spooled, SyncError> {
@@ -163,9 +188,10 @@ impl Offline {
             name: format!("Imported by hand ({format:?})"),
             kind: kind_of(format),
             format,
-            source: format!("by-hand/{format:?}"),
+            source: format!("{BY_HAND}{format:?}"),
             schedule: None,
             publisher: None,
+            keyring: None,
         };
         self.register(feed_id, settings).await?;
         self.opened(feed_id, format).await
@@ -195,17 +221,19 @@ impl Offline {
     async fn opened(&self, feed_id: FeedId, format: FeedFormat) -> Result<OpenFeed, SyncError> {
         let foundation = &self.feeds.foundation;
         let (state, _) = foundation.store.load::<Feed>(&Scope::Platform, StreamId(feed_id.0)).await?;
-        let last_sync = match state {
-            FeedState::Registered { last_sync, .. } => last_sync,
-            FeedState::Unknown => LastSync::Never,
+        let (last_sync, by_name) = match state {
+            FeedState::Registered { last_sync, settings, .. } => {
+                (last_sync, !settings.source.starts_with(BY_HAND))
+            }
+            FeedState::Unknown => (LastSync::Never, false),
         };
         let command_id = CommandId(foundation.ids.uuid());
         let (cause, sync) = (by_hand(command_id), SyncId { command_id, feed_id });
-        Ok(OpenFeed { format, last_sync, sync, cause, taken: Taken::default() })
+        Ok(OpenFeed { format, last_sync, sync, cause, taken: Taken::default(), by_name })
     }
 
     async fn close(&self, feed: OpenFeed) -> anyhow::Result<Imported> {
-        let OpenFeed { format, last_sync, sync, cause, taken } = feed;
+        let OpenFeed { format, last_sync, sync, cause, taken, by_name: _ } = feed;
         let import = self.import_for(sync, &cause);
         let closed = async {
             self.feeds.tell_each_other(&import).await?;
@@ -226,6 +254,7 @@ impl Offline {
             stop: &self.feeds.foundation.lifecycle.stop,
             owner: Tenant::PLATFORM.partner_id,
             watcher: None,
+            by_name: true,
         }
     }
 }

@@ -61,6 +61,47 @@ impl Source {
         }
     }
 
+    /// The place of a list's next page: the same address that begins at another record. A file has one page.
+    pub(crate) fn page_from(&self, first: u64) -> Option<Self> {
+        let Self::Web(url) = self else { return None };
+        // By the text, and not by pairs: some parameters of the address have no value, and must not get one.
+        let others = url
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .filter(|part| !part.is_empty() && part.split('=').next() != Some("startIndex"));
+        let own = format!("startIndex={first}");
+        let query: Vec<&str> = others.chain([own.as_str()]).collect();
+        let mut next = url.clone();
+        next.set_query(Some(&query.join("&")));
+        Some(Self::Web(next))
+    }
+
+    /// What the paths in an RPM repository's list are relative to: the list is in `repodata/`, and they begin there.
+    pub(crate) fn repository(&self) -> Self {
+        const LISTS: &str = "repodata";
+        match self {
+            Self::Web(url) => {
+                let above = url.path().rsplit('/').nth(1) == Some(LISTS);
+                above.then(|| url.join("..").ok()).flatten().map_or_else(|| self.clone(), Self::Web)
+            }
+            Self::File(path) => {
+                let folder =
+                    path.parent().filter(|folder| folder.file_name().is_some_and(|last| last == LISTS));
+                // A file in the folder above, whichever: it is only looked at where it is.
+                folder.map_or_else(|| self.clone(), |folder| Self::File(folder.to_owned()))
+            }
+        }
+    }
+
+    /// Whether the document here has this name.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        match self {
+            Self::Web(url) => url.path().rsplit('/').next() == Some(name),
+            Self::File(path) => path.file_name().is_some_and(|last| last == name),
+        }
+    }
+
     /// The place that a document here names: a web address, or a path relative to it. From the web nothing leads to a
     /// file, and from a file only to files below the import folder.
     pub(crate) fn resolve(&self, href: &str) -> Result<Self, SourceRefusal> {
@@ -189,6 +230,34 @@ mod tests {
         for href in ["../../../etc/passwd", "/etc/passwd"] {
             assert_eq!(file.resolve(href).unwrap_err().code(), "feeds.source_outside_folder", "{href}");
         }
+    }
+
+    #[test]
+    fn the_paths_in_a_list_of_an_rpm_repository_begin_at_the_repository() {
+        let at =
+            |source, href| Source::parse(source).unwrap().repository().resolve(href).unwrap().to_string();
+        let web = "https://rpm.example/9/os/repodata/repomd.xml";
+        assert_eq!(at(web, "repodata/a.xml"), "https://rpm.example/9/os/repodata/a.xml");
+        assert_eq!(at(web, "https://other.example/a.xml"), "https://other.example/a.xml");
+        assert_eq!(at("https://rpm.example/repomd.xml", "a.xml"), "https://rpm.example/a.xml");
+        assert_eq!(at("rpm/repodata/repomd.xml", "repodata/a.xml"), "rpm/repodata/a.xml");
+        assert_eq!(at("repodata/repomd.xml", "repodata/a.xml"), "repodata/a.xml");
+        assert_eq!(at("rpm/repomd.xml", "a.xml"), "rpm/a.xml");
+    }
+
+    #[test]
+    fn the_next_page_is_at_the_same_address_with_another_beginning() {
+        let page = |text| Source::parse(text).unwrap().page_from(2_000).map(|next| next.to_string());
+        for (from, next) in [
+            ("https://nvd.example/cves/2.0", "https://nvd.example/cves/2.0?startIndex=2000"),
+            (
+                "https://nvd.example/2.0?hasKev&startIndex=0&a=b%20c",
+                "https://nvd.example/2.0?hasKev&a=b%20c&startIndex=2000",
+            ),
+        ] {
+            assert_eq!(page(from).as_deref(), Some(next));
+        }
+        assert_eq!(page("nvd/page.json"), None);
     }
 
     #[test]

@@ -1,34 +1,37 @@
 //! Synchronises a feed: fetch, read, take in, record. What breaks off goes on with the same command, and what was
 //! finished answers as the first time.
 
+mod follow;
+mod record;
+mod release;
+
+pub(crate) use follow::{Leads, PAGES_MAX};
+pub(crate) use release::{SignatureRefusal, beside, is_absent};
+
 use crate::archive::Archive;
 use crate::documents::{self, Address, DocumentKey};
 use crate::error::SyncError;
 use crate::fetch::{FetchError, Fetched, Fetcher, Spooled, Validators};
 use crate::import::{Found, Import, hex, prepared};
 use crate::source::Source;
-use crate::syncs::{self, Counts, Ended, SyncId};
+use crate::syncs::{self, Ended, SyncId};
+use crate::vanishing::Vanished;
 use chrono::{DateTime, Utc};
 use contracts::Accepted;
-use contracts::feeds::{FeedSyncCompleted, FeedSyncFailed, ImportReport};
-use eventstore::{Committed, ExecuteError, StoreError, Target, Tx};
+use contracts::feeds::{ImportReport, RepositorySignature};
+use eventstore::StoreError;
 use feeds_documents::contents::{Contents, Link};
 use feeds_documents::limits::QUARANTINED_MAX;
 use feeds_documents::{DocumentError, Format, Options, read};
-use feeds_domain::catalogue::{Feed, FeedCommand, FeedRefusal, FeedSettings, FeedState, Issue, LastSync};
+use feeds_domain::catalogue::{Feed, FeedCommand, FeedRefusal, FeedSettings, FeedState, Issue};
 use foundation::{Foundation, store_failed};
 use kernel::{Aggregate, Cause, FeedId, PartnerId, Scope, StreamId, Tenant};
-use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::{Mutex, oneshot};
 use tracing::Instrument;
 use web::ApiError;
 
-/// Documents that one document may name: CISA names some 3,000, Red Hat some 20,000 advisories.
-const LINKS_MAX: usize = 50_000;
-/// Documents in a row that a source fails to send, each tried several times, before the others are left for the next time.
-const OUTAGES_MAX: u32 = 3;
 /// Documents of a folder.
 const FOLDER_FILES_MAX: usize = 50_000;
 
@@ -76,6 +79,8 @@ pub(crate) struct Taken {
     refused: Vec<String>,
     documents: u32,
     new_documents: bool,
+    /// Who signed the list of a repository's files.
+    signature: Option<RepositorySignature>,
 }
 
 impl Taken {
@@ -142,7 +147,7 @@ impl Feeds {
             return Err(ApiError::refused(&FeedRefusal::Unknown));
         };
         let stop = &self.foundation.lifecycle.stop;
-        let import = Import { store, sync, cause, stop, owner, watcher: None };
+        let import = Import { store, sync, cause, stop, owner, watcher: None, by_name: true };
         let outcome = match self.take_in(&import, &state, settings).await {
             Ok(taken) => self.complete(&import, taken, last_sync).await,
             Err(error) => Err(error),
@@ -167,8 +172,13 @@ impl Feeds {
         settings: &FeedSettings,
     ) -> Result<Taken, SyncError> {
         Feed::decide(state, FeedCommand::Examine)?;
-        let source = Source::parse(&settings.source)?;
         let mut taken = Taken::default();
+        if let Some(keyring) = &settings.keyring {
+            self.take_signed(import, settings, keyring, &mut taken).await?;
+            self.tell_each_other(import).await?;
+            return Ok(taken);
+        }
+        let source = Source::parse(&settings.source)?;
         let address = match &source {
             Source::Web(url) => self.address(import, url.as_str()).await?,
             Source::File(_) => Address::default(),
@@ -181,10 +191,10 @@ impl Feeds {
                     Source::Web(url) => Some((url.as_str(), None)),
                     Source::File(_) => None,
                 };
-                let links = self
+                let leads = self
                     .take_document(import, settings, Place { name: "", web }, spooled, &mut taken)
                     .await?;
-                self.follow(import, settings, &source, links, &mut taken).await?;
+                self.follow(import, settings, &source, leads, &mut taken).await?;
             }
         }
         self.tell_each_other(import).await?;
@@ -264,71 +274,7 @@ impl Feeds {
         }
     }
 
-    /// Takes in the documents that a document names and that have changed since.
-    async fn follow(
-        &self,
-        import: &Import<'_>,
-        settings: &FeedSettings,
-        source: &Source,
-        links: Vec<Link>,
-        taken: &mut Taken,
-    ) -> Result<(), SyncError> {
-        let mut trail = Trail::default();
-        trail.add(source, links, taken);
-        let known = self.known_addresses(import, &trail.waiting).await?;
-        let mut outages = 0;
-        while let Some((target, link)) = trail.waiting.pop() {
-            let address = target.to_string();
-            let state = match known.get(&address) {
-                Some(state) => state.clone(),
-                None => self.address(import, &address).await?,
-            };
-            if state.is_current(&link) {
-                continue;
-            }
-            let fetched = self.ask(import, target.clone(), &state.validators).await?;
-            outages = if fetched.as_ref().is_err_and(FetchError::is_outage) { outages + 1 } else { 0 };
-            let outcome = match fetched {
-                Ok(Fetched::Document(spooled)) => {
-                    if let Some(wanted) =
-                        link.sha256.as_ref().filter(|wanted| **wanted != hex(&spooled.sha256))
-                    {
-                        let reason =
-                            format!("its SHA-256 is {}, and {wanted} was announced", hex(&spooled.sha256));
-                        Err(DocumentError::NotAuthentic { reason }.into())
-                    } else {
-                        let place = Place { name: &address, web: Some((&address, Some(&link))) };
-                        self.take_document(import, settings, place, spooled, taken).await
-                    }
-                }
-                Ok(Fetched::Unchanged | Fetched::Folder(_)) => Ok(Vec::new()),
-                Err(error) => Err(error.into()),
-            };
-            match outcome {
-                Ok(links) => trail.add(&target, links, taken),
-                Err(SyncError::Refused { reason, .. }) => taken.refuse(&address, &reason),
-                Err(failed @ SyncError::Failed(_)) => return Err(failed),
-            }
-            if outages == OUTAGES_MAX && !trail.waiting.is_empty() {
-                let left = format!("{} further documents", trail.waiting.len());
-                taken.refuse(&left, "they were not asked for, because the source does not answer");
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    async fn known_addresses(
-        &self,
-        import: &Import<'_>,
-        waiting: &[(Source, Link)],
-    ) -> Result<HashMap<String, Address>, SyncError> {
-        let wanted: Vec<String> = waiting.iter().map(|(target, _)| target.to_string()).collect();
-        let mut tx = import.begin().await?;
-        Ok(documents::addresses(&mut tx, import.sync.feed_id, &wanted).await?)
-    }
-
-    /// Takes in one document; answers with the documents that it names.
+    /// Takes in one document; answers with what it leads to.
     async fn take_document(
         &self,
         import: &Import<'_>,
@@ -336,7 +282,7 @@ impl Feeds {
         place: Place<'_>,
         spooled: Spooled,
         taken: &mut Taken,
-    ) -> Result<Vec<Link>, SyncError> {
+    ) -> Result<Leads, SyncError> {
         let Spooled { file, sha256, validators } = spooled;
         let received_on = self.foundation.clock.now().date_naive();
         let options = Options { feed_id: import.sync.feed_id, received_on, figures: false };
@@ -345,31 +291,53 @@ impl Feeds {
             let expected = settings.format;
             return Err(DocumentError::UnexpectedFormat { expected, found: read.format }.into());
         }
+        // Without a keyring anybody could have written the date.
+        if settings.keyring.is_some()
+            && let Some(until) =
+                read.contents.valid_until.filter(|until| *until < self.foundation.clock.now())
+        {
+            return Err(SignatureRefusal::Outdated { until }.into());
+        }
         self.take_read(import, place, Read { sha256, validators, ..read }, taken).await
     }
 
-    /// Takes in a document that was read; answers with the documents that it names.
+    /// Takes in a document that was read; answers with what it leads to.
     pub(crate) async fn take_read(
         &self,
         import: &Import<'_>,
         place: Place<'_>,
         read: Read,
         taken: &mut Taken,
-    ) -> Result<Vec<Link>, SyncError> {
-        let Read { file, format, sha256, validators, found, contents, unfit } = read;
+    ) -> Result<Leads, SyncError> {
+        let Read { file, format, sha256, validators, found, mut contents, unfit } = read;
+        let mut leads = Leads::of(&mut contents, format, place);
         let feed_id = import.sync.feed_id;
+        if format == Format::DebianRelease {
+            taken.signature.get_or_insert(RepositorySignature::NotVerified);
+        }
+        let left_out = contents.quarantined_count() + unfit.len();
         taken.quarantine(contents.quarantined);
         taken.quarantine(unfit);
-        let name = contents.document_id.clone().filter(|id| !id.contains('\0'));
-        let name = name.as_deref().unwrap_or(place.name);
+        let id = contents.document_id.as_ref().filter(|id| !id.contains('\0') && !format.numbers_issues());
+        let name = id.map_or(place.name, String::as_str);
         let document = DocumentKey { feed_id, name };
         let issue = Issue { sha256, date: contents.document_date, records: contents.records as u64 };
         taken.new_documents |= import.examine(document, &issue, format.lists_all()).await?;
 
+        let vanished = if format.lists_all_patches() {
+            import.vanished(document, &found, left_out).await?
+        } else {
+            Vanished::default()
+        };
         let withdrawn = import.publish_all(document, &found).await?;
         taken.described += found.len() - withdrawn.len();
         taken.quarantine(withdrawn.into_iter().map(|id| format!("{id}: was withdrawn by its publisher")));
         import.withdraw_all(document, &contents.withdrawn).await?;
+        import.withdraw_vanished(document, &vanished).await?;
+        taken.quarantine(vanished.doubt);
+        if leads.are_deleted {
+            import.withdraw_deleted(document, std::mem::take(&mut leads.links)).await?;
+        }
         if import.owner == Tenant::PLATFORM.partner_id {
             import.describe_all(document, contents.vulnerabilities, contents.is_whole_kev).await?;
             // An empty list takes all of them back.
@@ -385,158 +353,13 @@ impl Feeds {
             self.archive(file, sha256).await;
         }
         let from = place.web.map(|(address, link)| (address, &validators, link));
-        import.taken_in(document, &issue, from).await?;
+        import.taken_in(document, &issue, left_out, from).await?;
         taken.documents += 1;
         if taken.sha256.is_none() {
             taken.sha256 = Some(hex(&sha256));
             taken.date = contents.document_date;
         }
-        Ok(contents.links)
-    }
-
-    /// Records that the documents were taken in.
-    pub(crate) async fn complete(
-        &self,
-        import: &Import<'_>,
-        taken: Taken,
-        last_sync: &LastSync,
-    ) -> Result<Ended, SyncError> {
-        let sync = import.sync;
-        let mut tx = import.begin().await?;
-        let documents = i32::try_from(taken.documents).unwrap_or(i32::MAX);
-        syncs::count(&mut tx, sync, Counts { documents, ..Counts::default() }).await?;
-        let counts = syncs::counted(&mut tx, sync).await?;
-        let [published, revised, rated, withdrawn, vulnerabilities, documents] = [
-            counts.published,
-            counts.revised,
-            counts.rated,
-            counts.withdrawn,
-            counts.vulnerabilities,
-            counts.documents,
-        ]
-        .map(i32::cast_unsigned);
-        let described = u32::try_from(taken.described).unwrap_or(u32::MAX);
-        let document_sha256 = taken.sha256.unwrap_or_else(|| match last_sync {
-            LastSync::Completed { document_sha256, .. } => document_sha256.clone(),
-            LastSync::Never | LastSync::Failed { .. } => String::new(),
-        });
-        let report = ImportReport {
-            feed_id: sync.feed_id,
-            document_sha256,
-            documents,
-            published,
-            revised: revised + rated,
-            unchanged: described.saturating_sub(published + revised),
-            withdrawn,
-            vulnerabilities,
-            quarantined: taken.quarantined,
-            refused: taken.refused,
-        };
-        let record = FeedSyncCompleted {
-            feed_id: sync.feed_id,
-            document_sha256: report.document_sha256.clone(),
-            document_date: taken.date,
-            documents: report.documents,
-            published: report.published,
-            revised: report.revised,
-            unchanged: report.unchanged,
-            withdrawn: report.withdrawn,
-            vulnerabilities: report.vulnerabilities,
-            quarantined: report.quarantined.clone(),
-            refused: report.refused.clone(),
-        };
-        let committed = self
-            .on_feed(
-                &mut tx,
-                import,
-                FeedCommand::RecordSync { sync: record, new_documents: taken.new_documents },
-            )
-            .await?;
-        let pos = match committed.pos {
-            Some(pos) => pos,
-            None => syncs::feed_pos(&mut tx, sync.feed_id).await?,
-        };
-        tracing::info!(
-            feed.id = %sync.feed_id,
-            documents.read = report.documents,
-            documents.refused = report.refused.len(),
-            patches.published = report.published,
-            patches.revised = report.revised,
-            patches.unchanged = report.unchanged,
-            patches.withdrawn = report.withdrawn,
-            vulnerabilities.changed = report.vulnerabilities,
-            records.quarantined = report.quarantined.len(),
-            "feed synchronised"
-        );
-        let ended = Ended::Completed { report, pos };
-        syncs::end(&mut tx, sync, &ended, pos).await?;
-        tx.commit().await?;
-        Ok(ended)
-    }
-
-    /// Records that the document was refused.
-    async fn refuse(
-        &self,
-        import: &Import<'_>,
-        code: &'static str,
-        reason: String,
-    ) -> Result<Ended, SyncError> {
-        let sync = import.sync;
-        tracing::warn!(feed.id = %sync.feed_id, error.code = code, error.message = reason, "document refused");
-        let mut tx = import.begin().await?;
-        let failure = FeedSyncFailed { feed_id: sync.feed_id, code: code.to_owned(), reason: reason.clone() };
-        let committed = self.on_feed(&mut tx, import, FeedCommand::RecordFailure(failure)).await?;
-        let pos = match committed.pos {
-            Some(pos) => pos,
-            None => syncs::feed_pos(&mut tx, sync.feed_id).await?,
-        };
-        let ended = Ended::Refused { code: code.to_owned(), reason };
-        syncs::end(&mut tx, sync, &ended, pos).await?;
-        tx.commit().await?;
-        Ok(ended)
-    }
-
-    async fn on_feed(
-        &self,
-        tx: &mut Tx,
-        import: &Import<'_>,
-        command: FeedCommand,
-    ) -> Result<Committed, SyncError> {
-        let target = Target {
-            scope: &Scope::Platform,
-            tenant: Tenant::partner(import.owner),
-            stream_id: StreamId(import.sync.feed_id.0),
-            cause: import.cause,
-            occurred_at: None,
-        };
-        let outcome = self.foundation.store.execute_in::<Feed>(tx, target, command).await;
-        outcome.map_err(|error| match error {
-            ExecuteError::Refused(refusal) => refusal.into(),
-            ExecuteError::Store(error) => error.into(),
-        })
-    }
-}
-
-/// Documents that were named and not read yet, the next one last; one that is read may name further ones.
-#[derive(Default)]
-struct Trail {
-    waiting: Vec<(Source, Link)>,
-    seen: HashSet<String>,
-}
-
-impl Trail {
-    fn add(&mut self, from: &Source, links: Vec<Link>, taken: &mut Taken) {
-        for link in links.into_iter().rev() {
-            match from.resolve(&link.href) {
-                Ok(target) if self.seen.len() < LINKS_MAX => {
-                    if self.seen.insert(target.to_string()) {
-                        self.waiting.push((target, link));
-                    }
-                }
-                Ok(_) => taken.refuse(&link.href, "more documents are named than any publisher has"),
-                Err(refusal) => taken.refuse(&link.href, &refusal.to_string()),
-            }
-        }
+        Ok(leads)
     }
 }
 

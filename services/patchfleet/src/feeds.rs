@@ -1,6 +1,7 @@
 //! `patchfleet feeds`: looks into vendors' documents, and takes them in by hand.
 
 mod inspection;
+mod verification;
 mod watching;
 
 use anyhow::Context;
@@ -50,6 +51,12 @@ pub(crate) enum Command {
 pub(crate) struct Inspect {
     /// The document.
     file: PathBuf,
+    /// Certificates (`OpenPGP`, armoured or not): the document has to be signed by one of them.
+    #[arg(long, value_name = "KEYRING")]
+    keyring: Option<PathBuf>,
+    /// The signature, where it is a file of its own (`Release.gpg`).
+    #[arg(long, value_name = "FILE", requires = "keyring")]
+    signature: Option<PathBuf>,
     /// All figures as one JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -113,7 +120,11 @@ impl Export {
 impl Inspect {
     /// Needs neither settings nor a server.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        inspection::run(&self.file, self.json)
+        let signer = match &self.keyring {
+            Some(keyring) => Some(verification::run(&self.file, self.signature.as_deref(), keyring)?),
+            None => None,
+        };
+        inspection::run(&self.file, signer.as_ref(), self.json)
     }
 }
 

@@ -224,11 +224,39 @@ fn with_one_document(mut fact: serde_json::Value) -> Result<serde_json::Value, S
     Ok(fact)
 }
 
+/// What is known of who made a repository's list of its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum RepositorySignature {
+    /// The feed has no keyring: whoever answers at its source was believed.
+    NotVerified,
+    /// A key of the feed's keyring signed it.
+    Verified {
+        /// The signer's primary key, lowercase hex.
+        fingerprint: String,
+        /// When it was signed, in the signer's words.
+        signed_at: Option<DateTime<Utc>>,
+    },
+}
+
+/// An older fact of a feed in today's shape: there were no keyrings then.
+fn without_keyring(mut fact: serde_json::Value) -> Result<serde_json::Value, String> {
+    fact.as_object_mut().ok_or("not an object")?.insert("keyring".to_owned(), serde_json::Value::Null);
+    Ok(fact)
+}
+
+/// An older record of a synchronisation in today's shape: nobody had looked at a signature, and nobody said so.
+fn without_signature(mut fact: serde_json::Value) -> Result<serde_json::Value, String> {
+    fact.as_object_mut().ok_or("not an object")?.insert("signature".to_owned(), serde_json::Value::Null);
+    Ok(fact)
+}
+
 events! {
     /// Facts of a feed.
     FeedEvent in "feeds" {
         /// A feed was registered. A partner's feed is an event of the partner; its patches are for the partner's customers only.
-        FeedRegistered = 2 {
+        FeedRegistered = 3 {
             /// The feed.
             feed_id: FeedId,
             /// Display name.
@@ -243,9 +271,11 @@ events! {
             schedule: Option<FeedSchedule>,
             /// Who publishes it, with a way to reach them, where that is known.
             publisher: Option<Publisher>,
-        } upcast { 1 => without_schedule },
+            /// Whose signatures count: `OpenPGP` certificates, each armoured; none where no signature is verified.
+            keyring: Option<String>,
+        } upcast { 1 => without_schedule, 2 => without_keyring },
         /// A feed's settings were changed.
-        FeedChanged = 1 {
+        FeedChanged = 2 {
             /// The feed.
             feed_id: FeedId,
             /// Display name.
@@ -256,9 +286,11 @@ events! {
             schedule: Option<FeedSchedule>,
             /// Who publishes it.
             publisher: Option<Publisher>,
+            /// Whose signatures count: `OpenPGP` certificates, each armoured; none where no signature is verified.
+            keyring: Option<String>,
             /// Names of the changed fields.
             changed: Vec<String>,
-        },
+        } upcast { 1 => without_keyring },
         /// A feed is not read any more until it is enabled again.
         FeedDisabled = 1 {
             /// The feed.
@@ -272,7 +304,7 @@ events! {
             feed_id: FeedId,
         },
         /// Documents were taken in.
-        FeedSyncCompleted = 2 {
+        FeedSyncCompleted = 3 {
             /// The feed.
             feed_id: FeedId,
             /// SHA-256 of the document, lowercase hex; of the first one, where it names others.
@@ -295,7 +327,9 @@ events! {
             quarantined: Vec<String>,
             /// Documents left out although the rest was taken in, each with its reason (the first 100).
             refused: Vec<String>,
-        } upcast { 1 => with_one_document },
+            /// Who signed what was read; none where nothing was read that is signed in a way known here.
+            signature: Option<RepositorySignature>,
+        } upcast { 1 => with_one_document, 2 => without_signature },
         /// A document was refused, or none could be had although it was tried several times; what is known stays as it was.
         FeedSyncFailed = 1 {
             /// The feed.
@@ -458,6 +492,9 @@ pub struct ImportReport {
     pub quarantined: Vec<String>,
     /// Documents left out, with reasons.
     pub refused: Vec<String>,
+    /// Who signed what was read; none where nothing was read that is signed in a way known here.
+    #[serde(default)]
+    pub signature: Option<RepositorySignature>,
 }
 
 /// What a look at a feed's source found.
@@ -495,6 +532,8 @@ commands! {
             schedule: Option<FeedSchedule>,
             /// Who publishes it.
             publisher: Option<Publisher>,
+            /// Whose signatures count, for a repository of Debian's kind: `OpenPGP` certificates, armoured or as Base64.
+            keyring: Option<String>,
         }
         /// Changes a feed's settings; its format stays.
         ChangeFeed -> FeedId, needs ManageFeeds {
@@ -508,6 +547,8 @@ commands! {
             schedule: Option<FeedSchedule>,
             /// Who publishes it.
             publisher: Option<Publisher>,
+            /// Whose signatures count, for a repository of Debian's kind: `OpenPGP` certificates, armoured or as Base64.
+            keyring: Option<String>,
         }
         /// Reads a feed no more.
         DisableFeed -> FeedId, needs ManageFeeds {

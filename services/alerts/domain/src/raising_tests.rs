@@ -177,6 +177,7 @@ fn an_accepted_feed_document_raises_nothing() {
         vulnerabilities: 0,
         refused: Vec::new(),
         quarantined: vec![],
+        signature: None,
     };
     assert_eq!(alert_for(&Trigger::Feed(fact.into())), None);
 }

@@ -34,6 +34,8 @@ pub struct Contents {
     pub withdrawn: Vec<Withdrawal>,
     /// Further documents that this one names.
     pub links: Vec<Link>,
+    /// The place of the next page's first record, where this is one of several pages.
+    pub next_page: Option<u64>,
     /// Records that the document holds, whether or not they could be read. A document with far fewer than the one
     /// before it is not believed.
     pub records: usize,

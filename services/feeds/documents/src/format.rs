@@ -132,6 +132,29 @@ impl Format {
     }
 }
 
+impl Format {
+    /// Whether each issue of such a document lists every patch that its publisher still stands by, so that one that is
+    /// not listed any more was taken back. Microsoft's months are windows, and a tracker describes no patches.
+    pub fn lists_all_patches(self) -> bool {
+        matches!(
+            self,
+            Self::DebianDsaList
+                | Self::UbuntuUsndb
+                | Self::Updateinfo
+                | Self::Oval
+                | Self::AlpineSecdb
+                | Self::WesngZip
+                | Self::DellDriverpack
+                | Self::LenovoCatalog
+        )
+    }
+
+    /// Whether the id in such a document is that of the issue (a version, a day), so that the next issue has another one.
+    pub fn numbers_issues(self) -> bool {
+        matches!(self, Self::DellDriverpack | Self::WesngZip | Self::Repomd)
+    }
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())

@@ -1,9 +1,13 @@
 //! Signatures (`OpenPGP`) of repositories: who signed a text, if it is somebody of a keyring.
 //!
 //! Trust is the keyring's: whoever keeps it decides which keys are in it. There is no clock here, so when a signature was
-//! made and until when it counts is told, not judged; only a signature that was made after its key expired is refused.
+//! made and until when it and its key count is told, not judged; only a signature that was made after its key expired is
+//! refused.
 
 pub(crate) mod clearsigned;
+mod keyring;
+
+pub use keyring::kept_keyring;
 
 use crate::DocumentError;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -34,6 +38,8 @@ pub struct Verified {
     pub signed_at: Option<DateTime<Utc>>,
     /// From when on the signature does not count any more, where the signer set such a time.
     pub expires_at: Option<DateTime<Utc>>,
+    /// From when on the key that made it does not count any more, where its owner set such a time.
+    pub key_expires_at: Option<DateTime<Utc>>,
 }
 
 /// Verifies a text with its signature around it (`InRelease`). One good signature of a key in the keyring is enough.
@@ -76,16 +82,21 @@ struct Signer {
     fingerprint: Fingerprint,
     signed_at: Option<Timestamp>,
     expires_after: Option<Duration>,
+    key_expires_at: Option<DateTime<Utc>>,
 }
 
 impl Signer {
     fn of(self, text: Vec<u8>) -> Verified {
-        let instant = |seconds: u32| DateTime::from_timestamp(i64::from(seconds), 0);
         let signed_at = self.signed_at.and_then(|at| instant(at.as_secs()));
         let after = self.expires_after.map(Duration::as_secs).filter(|seconds| *seconds > 0);
         let expires_at = signed_at.zip(after).and_then(|(at, after)| at.checked_add_signed(seconds(after)));
-        Verified { text, fingerprint: self.fingerprint.to_string(), signed_at, expires_at }
+        let (fingerprint, key_expires_at) = (self.fingerprint.to_string(), self.key_expires_at);
+        Verified { text, fingerprint, signed_at, expires_at, key_expires_at }
     }
+}
+
+fn instant(seconds: u32) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(i64::from(seconds), 0)
 }
 
 fn seconds(seconds: u32) -> TimeDelta {
@@ -186,15 +197,16 @@ fn signer_of(
     for certificate in certificates {
         let primary = &certificate.primary_key;
         let verified = if is_issuer(primary) {
-            may_sign(certificate, signature).and_then(|()| good(signature, primary, text))
+            may_sign(certificate, signature).and_then(|until| good(signature, primary, text).map(|()| until))
         } else if let Some(subkey) = certificate.public_subkeys.iter().find(|subkey| is_issuer(&subkey.key)) {
             may_sign(certificate, signature)
-                .and_then(|()| subkey_may_sign(certificate, subkey, signature))
-                .and_then(|()| good(signature, &subkey.key, text))
+                .and_then(|until| Ok(earlier(until, subkey_may_sign(certificate, subkey, signature)?)))
+                .and_then(|until| good(signature, &subkey.key, text).map(|()| until))
         } else {
             continue;
         };
-        return verified.map(|()| Signer {
+        return verified.map(|key_expires_at| Signer {
+            key_expires_at,
             fingerprint: primary.fingerprint(),
             signed_at: signature.created(),
             expires_after: signature.signature_expiration_time(),
@@ -237,8 +249,13 @@ fn good(signature: &Signature, key: &(impl VerifyingKey + Serialize), text: &[u8
     signature.verify(key, text).map_err(|_error| format!("it is not the text that {name} signed"))
 }
 
-/// Whether a certificate counted when it signed: neither revoked nor expired.
-fn may_sign(certificate: &SignedPublicKey, signature: &Signature) -> Result<(), String> {
+/// The first of two times at which something ends, where it ends at all.
+fn earlier(one: Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+    one.into_iter().chain(other).min()
+}
+
+/// Until when a certificate counts, if it counted when it signed: neither revoked nor expired.
+fn may_sign(certificate: &SignedPublicKey, signature: &Signature) -> Result<Option<DateTime<Utc>>, String> {
     let primary = &certificate.primary_key;
     let name = primary.legacy_key_id();
     let details = &certificate.details;
@@ -258,12 +275,12 @@ fn may_sign(certificate: &SignedPublicKey, signature: &Signature) -> Result<(), 
     in_time(primary.created_at(), expires_after, signature)
 }
 
-/// Whether a subkey is its certificate's, is for signing, and counted when it signed.
+/// Until when a subkey counts, if it is its certificate's, is for signing, and counted when it signed.
 fn subkey_may_sign(
     certificate: &SignedPublicKey,
     subkey: &SignedPublicSubKey,
     signature: &Signature,
-) -> Result<(), String> {
+) -> Result<Option<DateTime<Utc>>, String> {
     let name = subkey.key.legacy_key_id();
     if subkey.signatures.iter().any(|own| own.typ() == Some(SignatureType::SubkeyRevocation)) {
         return Err(format!("the key {name} was revoked"));
@@ -278,12 +295,16 @@ fn subkey_may_sign(
     in_time(subkey.key.created_at(), newest.and_then(Signature::key_expiration_time), signature)
 }
 
-fn in_time(created: Timestamp, after: Option<Duration>, signature: &Signature) -> Result<(), String> {
+fn in_time(
+    created: Timestamp,
+    after: Option<Duration>,
+    signature: &Signature,
+) -> Result<Option<DateTime<Utc>>, String> {
     let signed_at = signature.created().ok_or("a signature has no date")?;
     let after = after.map_or(0, Duration::as_secs);
-    let expired = after > 0 && signed_at.as_secs() >= created.as_secs().saturating_add(after);
-    if expired || signed_at < created {
+    let expires_at = (after > 0).then(|| created.as_secs().saturating_add(after));
+    if expires_at.is_some_and(|end| signed_at.as_secs() >= end) || signed_at < created {
         return Err("a signature was made when its key did not count".to_owned());
     }
-    Ok(())
+    Ok(expires_at.and_then(instant))
 }

@@ -1,7 +1,8 @@
 //! Signatures of repositories are good only if a key of the keyring made them for exactly this text.
 #![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
-use feeds_documents::openpgp::{Verified, verify_clearsigned, verify_detached};
+use base64::Engine;
+use feeds_documents::openpgp::{Verified, kept_keyring, verify_clearsigned, verify_detached};
 use feeds_documents::{DocumentError, Format, Options, read};
 use kernel::{FeedId, Refused};
 use pgp::composed::{
@@ -127,6 +128,64 @@ fn a_keyring_may_hold_several_certificates_armoured_or_not() {
     for keyring in [armoured.as_bytes(), &binary] {
         assert!(verify_clearsigned(document.as_bytes(), keyring).is_ok());
     }
+}
+
+#[test]
+fn a_keyring_is_kept_as_armoured_certificates_and_nothing_else() {
+    let armoured =
+        |key: &SignedSecretKey| certificate(key).to_armored_string(ArmorOptions::default()).unwrap();
+    let both = armoured(&eve()) + &armoured(&ada());
+    let base64 = |bytes: &[u8]| base64::prelude::BASE64_STANDARD.encode(bytes);
+    let mut broken_lines = base64(&[keyring(&eve()), keyring(&ada())].concat());
+    broken_lines.insert(60, '\n');
+    for given in [both.clone(), format!("Our keys:\n\n{both}"), broken_lines] {
+        assert_eq!(kept_keyring(&given).unwrap(), both);
+    }
+    assert_eq!(kept_keyring(&both).unwrap(), both, "it is kept as it is");
+    let document = clearsigned(&ada().primary_key, RELEASE);
+    assert!(verify_clearsigned(document.as_bytes(), both.as_bytes()).is_ok());
+
+    let private = ada().to_armored_string(ArmorOptions::default()).unwrap();
+    for (given, expected) in [
+        (both.clone() + &private, "it holds a private key"),
+        (base64(&ada().to_bytes().unwrap()), "there is no key in the keyring"),
+        ("hello".to_owned(), "neither armoured nor Base64"),
+        (String::new(), "there is no key in the keyring"),
+        (base64(b"hello"), "there is no key in the keyring"),
+        (armoured(&ada()).replace("-----END", "----"), "the keyring cannot be read"),
+    ] {
+        let reason = kept_keyring(&given).unwrap_err();
+        assert!(reason.contains(expected), "{expected}: {reason}");
+    }
+}
+
+#[test]
+fn it_is_told_until_when_a_key_counts() {
+    let key = ada();
+    let mut certificate = certificate(&key);
+    let mut says =
+        SignatureConfig::v4(SignatureType::Key, key.primary_key.algorithm(), HashAlgorithm::Sha256);
+    says.hashed_subpackets = [
+        // The newest of all that the owner says.
+        SubpacketData::SignatureCreationTime(Timestamp::from_secs(u32::MAX)),
+        SubpacketData::IssuerFingerprint(key.fingerprint()),
+        SubpacketData::KeyExpirationTime(Duration::from_secs(30 * 86_400)),
+    ]
+    .into_iter()
+    .map(|data| Subpacket::regular(data).unwrap())
+    .collect();
+    let says = says.sign_key(&key.primary_key, &Password::empty(), &certificate.primary_key).unwrap();
+    certificate.details.direct_signatures.push(says);
+    let ring = certificate.to_bytes().unwrap();
+    for document in [clearsigned(&key.primary_key, RELEASE), clearsigned(&key.secret_subkeys[0].key, RELEASE)]
+    {
+        let verified = verify_clearsigned(document.as_bytes(), &ring).unwrap();
+        assert_eq!(verified.key_expires_at.unwrap().to_rfc3339(), "2026-10-31T00:00:00+00:00");
+    }
+    let late = KEY_MADE + 30 * 86_400;
+    let document = clearsigned_as(&key.primary_key, HashAlgorithm::Sha512, late, RELEASE);
+    let reason = reason(verify_clearsigned(document.as_bytes(), &ring));
+    assert!(reason.contains("when its key did not count"), "{reason}");
 }
 
 #[test]

@@ -5,14 +5,15 @@ use chrono::{DateTime, NaiveDate, Utc};
 use contracts::feeds::{
     FeedChanged, FeedDisabled, FeedEnabled, FeedFormat, FeedKind, FeedRegistered, FeedSchedule,
     FeedSyncCompleted, FeedSyncFailed, PatchFacts, PatchMarkedOutOfBand, PatchPublished, PatchRevised,
-    PatchSuperseded, PatchWithdrawn,
+    PatchSuperseded, PatchWithdrawn, RepositorySignature,
 };
 use contracts::{
     Cadence, Classification, DevicePlatform, FixTarget, NAMESPACE, OsRelease, OutOfBandReason,
     RebootBehaviour, Severity,
 };
 use feeds_domain::catalogue::{
-    Feed, FeedCommand, FeedRefusal, FeedSettings, Patch, PatchCommand, PatchRefusal, replaces,
+    FEED_KEYRING_CHARS_MAX, Feed, FeedCommand, FeedRefusal, FeedSettings, Patch, PatchCommand, PatchRefusal,
+    replaces,
 };
 use kernel::{Aggregate, FeedId, PatchId, fold};
 use proptest::prelude::*;
@@ -30,12 +31,17 @@ fn settings() -> FeedSettings {
         source: "debian/list.txt".to_owned(),
         schedule: None,
         publisher: None,
+        keyring: None,
     }
 }
 
 fn registered() -> FeedRegistered {
-    let FeedSettings { name, kind, format, source, schedule, publisher } = settings();
-    FeedRegistered { feed_id: feed_id(), name, kind, format, source, schedule, publisher }
+    registered_as(settings())
+}
+
+fn registered_as(settings: FeedSettings) -> FeedRegistered {
+    let FeedSettings { name, kind, format, source, schedule, publisher, keyring } = settings;
+    FeedRegistered { feed_id: feed_id(), name, kind, format, source, schedule, publisher, keyring }
 }
 
 fn day(number: u32) -> DateTime<Utc> {
@@ -55,6 +61,7 @@ fn sync(sha: &str, date: DateTime<Utc>, published: u32) -> FeedSyncCompleted {
         vulnerabilities: 0,
         quarantined: Vec::new(),
         refused: Vec::new(),
+        signature: None,
     }
 }
 
@@ -130,6 +137,7 @@ fn a_changed_feed_names_what_changed() {
         source: "https://vendor.example/list".to_owned(),
         schedule,
         publisher: None,
+        keyring: None,
     };
     let fact = FeedChanged {
         feed_id: feed_id(),
@@ -137,6 +145,7 @@ fn a_changed_feed_names_what_changed() {
         source: "https://vendor.example/list".to_owned(),
         schedule: Some(FeedSchedule { every_minutes: 60 }),
         publisher: None,
+        keyring: None,
         changed: vec!["source".to_owned(), "schedule".to_owned()],
     };
     given::<Feed>([registered().into()])
@@ -145,6 +154,50 @@ fn a_changed_feed_names_what_changed() {
     given::<Feed>([registered().into()])
         .when(change(Some(FeedSchedule { every_minutes: 1 })))
         .then_refused(&FeedRefusal::InvalidSchedule { every_minutes: 1 });
+}
+
+#[test]
+fn a_keyring_is_for_repositories_whose_signatures_are_verified() {
+    let with =
+        |format, keyring: &str| FeedSettings { format, keyring: Some(keyring.to_owned()), ..settings() };
+    let register = |settings| FeedCommand::Register { feed_id: feed_id(), settings, by_partner: false };
+    let repository = with(FeedFormat::DebianRepository, "a key");
+    given::<Feed>([]).when(register(repository.clone())).then([registered_as(repository.clone()).into()]);
+    given::<Feed>([])
+        .when(register(with(FeedFormat::Csaf, "a key")))
+        .then_refused(&FeedRefusal::UnusedKeyring { format: FeedFormat::Csaf });
+    let long = "x".repeat(FEED_KEYRING_CHARS_MAX + 1);
+    let reason = format!("it has more than {FEED_KEYRING_CHARS_MAX} characters");
+    given::<Feed>([])
+        .when(register(with(FeedFormat::DebianRepository, &long)))
+        .then_refused(&FeedRefusal::InvalidKeyring { reason });
+    // Taken away, it is named as every other change.
+    let FeedSettings { name, source, schedule, publisher, .. } = settings();
+    let change = FeedCommand::Change {
+        feed_id: feed_id(),
+        name: name.clone(),
+        source: source.clone(),
+        schedule,
+        publisher: publisher.clone(),
+        keyring: None,
+    };
+    let (changed, keyring) = (vec!["keyring".to_owned()], None);
+    let fact = FeedChanged { feed_id: feed_id(), name, source, schedule, publisher, keyring, changed };
+    given::<Feed>([registered_as(repository).into()]).when(change).then([fact.into()]);
+}
+
+#[test]
+fn that_a_known_document_is_verified_now_is_news() {
+    let verified = RepositorySignature::Verified { fingerprint: "ab".repeat(20), signed_at: None };
+    let signed = |signature| FeedSyncCompleted { signature, ..sync("aa", day(1), 0) };
+    let before = [registered().into(), signed(Some(RepositorySignature::NotVerified)).into()];
+    given::<Feed>(before.clone())
+        .when(record(signed(Some(verified.clone())), false))
+        .then([signed(Some(verified)).into()]);
+    given::<Feed>(before.clone())
+        .when(record(signed(Some(RepositorySignature::NotVerified)), false))
+        .then([]);
+    given::<Feed>(before).when(record(signed(None), false)).then([]);
 }
 
 #[test]

@@ -52,7 +52,8 @@ impl Offline {
             return self.opened(feed_id, format).await;
         }
         let feed_id = FeedId::derived(NAMESPACE, &format!("feed by bundle/{format:?}/{name}"));
-        let settings = FeedSettings { name, kind, format, source, schedule: None, publisher };
+        let (schedule, keyring) = (None, None);
+        let settings = FeedSettings { name, kind, format, source, schedule, publisher, keyring };
         self.register(feed_id, settings).await?;
         self.opened(feed_id, format).await
     }
@@ -103,7 +104,9 @@ impl Offline {
                 let (expected, found) = (open.format, read.format);
                 return Err(DocumentError::UnexpectedFormat { expected, found }.into());
             }
-            let import = Import { watcher: Some(watcher), ..self.import_for(open.sync, &open.cause) };
+            let by_name = open.by_name;
+            let import =
+                Import { watcher: Some(watcher), by_name, ..self.import_for(open.sync, &open.cause) };
             let place = Place { name: &document.name, web: None };
             let read = read.for_feed(feed_id, digest);
             self.feeds.take_read(&import, place, read, &mut open.taken).await.map(drop)

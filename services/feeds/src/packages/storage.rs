@@ -57,16 +57,20 @@ impl Storage {
             Some(("s3", _)) => {
                 let url = Url::parse(location).map_err(|_malformed| unknown())?;
                 let bucket = url.host_str().ok_or_else(unknown)?;
-                // Its client takes the process's TLS provider.
-                runtime::http::install_tls_provider();
                 // Credentials, region and address as every tool for S3 takes them.
-                let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build()?;
-                let prefix = Path::parse(url.path().trim_matches('/')).map_err(object_store::Error::from)?;
-                (Place::Bucket(Box::new(store)), prefix)
+                return Self::bucket(AmazonS3Builder::from_env(), bucket, url.path());
             }
             Some(_) => return Err(unknown()),
         };
         Ok(Self { place: Arc::new(place), prefix })
+    }
+
+    fn bucket(access: AmazonS3Builder, bucket: &str, prefix: &str) -> Result<Self, StorageError> {
+        // Its client takes the process's TLS provider.
+        runtime::http::install_tls_provider();
+        let store = access.with_bucket_name(bucket).build()?;
+        let prefix = Path::parse(prefix.trim_matches('/')).map_err(object_store::Error::from)?;
+        Ok(Self { place: Arc::new(Place::Bucket(Box::new(store))), prefix })
     }
 
     fn store(&self) -> Result<&dyn ObjectStore, ApiError> {
@@ -135,10 +139,15 @@ fn unavailable(error: object_store::Error) -> ApiError {
 }
 
 #[cfg(test)]
+mod bucket;
+
+#[cfg(test)]
 mod tests {
+    use super::bucket::Bucket;
     use super::{Storage, StorageError};
     use bytes::Bytes;
     use kernel::PackageId;
+    use object_store::aws::AmazonS3Builder;
     use uuid::Uuid;
 
     const ID: PackageId = PackageId(Uuid::from_u128(1));
@@ -150,9 +159,24 @@ mod tests {
     }
 
     #[tokio::test]
-    #[ignore = "needs an S3-compatible storage with a bucket `patchfleet`, named by the usual AWS_… variables"]
     async fn a_bucket_keeps_objects_and_loses_those_of_one_package_only() {
-        keeps_and_loses(&Storage::open("s3://patchfleet/stored/here").unwrap()).await;
+        let bucket = Bucket::serve("patchfleet").await;
+        let access = AmazonS3Builder::new()
+            .with_endpoint(bucket.url.clone())
+            .with_allow_http(true)
+            .with_region("eu-test-1")
+            .with_access_key_id("AKIATEST")
+            .with_secret_access_key("secret");
+        let storage = Storage::bucket(access, "patchfleet", "/stored/here").unwrap();
+        keeps_and_loses(&storage).await;
+        let asked = bucket.asked();
+        for (method, path) in
+            [("PUT", "/stored/here/packages/"), ("GET", "/stored/here/packages/"), ("POST", "?delete")]
+        {
+            let wanted = format!("{method} /patchfleet{path}");
+            assert!(asked.iter().any(|line| line.starts_with(&wanted)), "{wanted} is not in {asked:?}");
+        }
+        assert!(bucket.keys().is_empty(), "{:?}", bucket.keys());
     }
 
     async fn keeps_and_loses(storage: &Storage) {

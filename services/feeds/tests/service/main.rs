@@ -13,10 +13,13 @@ mod documents;
 mod fetching;
 mod interrupted;
 mod many;
+mod pages;
 mod ratings;
 mod schedule;
+mod signed;
 mod sources;
 mod system;
+mod vanishing;
 mod vendor;
 
 /// The demonstration's own documents.

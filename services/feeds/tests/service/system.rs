@@ -45,7 +45,8 @@ impl System {
         let folder = std::env::temp_dir().join(format!("patchfleet-feeds-{}", id::<FeedId>()));
         std::fs::create_dir_all(folder.join("import")).unwrap();
         let import = folder.join("import").to_str().unwrap().to_owned();
-        let impatient = [("FETCH_RETRY_SECONDS", "0"), ("SCHEDULE_INTERVAL_SECONDS", "1")];
+        let impatient =
+            [("FETCH_RETRY_SECONDS", "0"), ("PAGE_PAUSE_SECONDS", "0"), ("SCHEDULE_INTERVAL_SECONDS", "1")];
         let keys =
             impatient.into_iter().chain(keys.iter().copied()).chain([("IMPORT_FOLDER", import.as_str())]);
         let variables = keys.map(|(key, value)| (format!("PATCHFLEET__FEEDS__{key}"), value.to_owned()));
@@ -203,7 +204,7 @@ impl System {
 
 pub(crate) fn register(format: FeedFormat, source: &str) -> RegisterFeed {
     let (name, kind, source) = ("A vendor".into(), FeedKind::OsVendor, source.into());
-    RegisterFeed { name, kind, format, source, schedule: None, publisher: None }
+    RegisterFeed { name, kind, format, source, schedule: None, publisher: None, keyring: None }
 }
 
 pub(crate) fn operator() -> Caller {

@@ -1,5 +1,6 @@
 //! A vendor's web server that says exactly what a test wants.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -48,15 +49,46 @@ pub(crate) async fn serve_in_turn(replies: Vec<Reply>) -> Vendor {
     tokio::spawn(async move {
         for turn in 0.. {
             let (mut socket, _) = listener.accept().await.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(socket.read_u8().await.unwrap());
-            }
-            noted.lock().unwrap().push(String::from_utf8(head).unwrap().to_lowercase());
+            let head = head_of(&mut socket).await;
+            noted.lock().unwrap().push(head.to_lowercase());
             answer(&mut socket, replies.get(turn).or(replies.last()).unwrap()).await;
         }
     });
     Vendor { url: format!("http://{address}/document"), requests }
+}
+
+/// Files by their paths, which a test may change.
+pub(crate) type Files = Arc<Mutex<HashMap<String, String>>>;
+
+/// Answers with the file at the path that is asked for, and with 404 where there is none; the URL is that of the root.
+pub(crate) async fn serve_files(files: &Files) -> Vendor {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (noted, files) = (Arc::clone(&requests), Arc::clone(files));
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let head = head_of(&mut socket).await;
+            let path = head.split_whitespace().nth(1).unwrap().to_owned();
+            noted.lock().unwrap().push(head.to_lowercase());
+            let file = files.lock().unwrap().get(&path).cloned();
+            let reply = match file {
+                Some(file) => Reply::Whole("200 OK", file),
+                None => Reply::Whole("404 Not Found", String::new()),
+            };
+            answer(&mut socket, &reply).await;
+        }
+    });
+    Vendor { url: format!("http://{address}"), requests }
+}
+
+async fn head_of(socket: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
 }
 
 async fn answer(socket: &mut TcpStream, reply: &Reply) {

@@ -217,6 +217,11 @@ impl Described<'_> {
         self.0.targets.iter().filter_map(FixedPackage::of).collect()
     }
 
+    /// What a manufacturer's update of hardware brings to which version.
+    async fn oem_components(&self) -> Vec<OemComponent> {
+        self.0.targets.iter().filter_map(OemComponent::of).collect()
+    }
+
     /// The KB number, for Windows.
     async fn kb(&self) -> Option<&str> {
         self.0.targets.iter().find_map(|target| match target {
@@ -269,6 +274,33 @@ impl Described<'_> {
 #[expect(clippy::cast_precision_loss, reason = "no download has 2^53 bytes")]
 fn bytes(number: i64) -> f64 {
     number as f64
+}
+
+/// A component of a manufacturer's hardware that is good from a version on.
+#[derive(SimpleObject)]
+pub(crate) struct OemComponent {
+    /// The system that the update is for: `windows:11`.
+    os: String,
+    /// Manufacturer.
+    vendor: String,
+    /// Model or machine type and component, as the manufacturer names them.
+    component: String,
+    /// Version after the update.
+    fixed_version: String,
+}
+
+impl OemComponent {
+    fn of(target: &FixTarget) -> Option<Self> {
+        match target {
+            FixTarget::OemComponent { os, vendor, component, fixed_version } => Some(Self {
+                os: os.key(),
+                vendor: vendor.clone(),
+                component: component.clone(),
+                fixed_version: fixed_version.clone(),
+            }),
+            FixTarget::SourcePackage { .. } | FixTarget::BinaryPackage { .. } | FixTarget::Kb { .. } => None,
+        }
+    }
 }
 
 /// A source package that is good from a version on.

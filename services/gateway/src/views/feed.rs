@@ -6,7 +6,7 @@ use crate::words::{FeedFormat, FeedKind};
 use chrono::{DateTime, Utc};
 use contracts::feeds::{
     FeedChanged, FeedDisabled, FeedEnabled, FeedEvent, FeedRegistered, FeedSchedule, FeedSyncCompleted,
-    FeedSyncFailed, Publisher,
+    FeedSyncFailed, Publisher, RepositorySignature,
 };
 use eventstore::{StoreError, Tx};
 use kernel::FeedId;
@@ -24,6 +24,7 @@ pub(crate) struct FeedRow {
     pub(crate) every_minutes: Option<i64>,
     pub(crate) publisher_name: Option<String>,
     pub(crate) publisher_contact: Option<String>,
+    pub(crate) keyring: Option<String>,
     pub(crate) enabled: bool,
     pub(crate) disabled_reason: Option<String>,
     pub(crate) synced_at: Option<DateTime<Utc>>,
@@ -37,6 +38,9 @@ pub(crate) struct FeedRow {
     pub(crate) vulnerabilities: i64,
     pub(crate) quarantined: Vec<String>,
     pub(crate) refused: Vec<String>,
+    pub(crate) signature_verified: Option<bool>,
+    pub(crate) signature_fingerprint: Option<String>,
+    pub(crate) signature_made_at: Option<DateTime<Utc>>,
     pub(crate) failed_at: Option<DateTime<Utc>>,
     pub(crate) failure_code: Option<String>,
     pub(crate) failure_reason: Option<String>,
@@ -47,7 +51,8 @@ macro_rules! columns {
         "t.feed_id, t.partner_id, t.name, t.kind, t.format, t.source, t.every_minutes, t.publisher_name,
          t.publisher_contact, t.enabled, t.disabled_reason, t.synced_at, t.document_sha256, t.document_date, t.documents,
          t.published, t.revised, t.unchanged, t.withdrawn, t.vulnerabilities, t.quarantined, t.refused, t.failed_at,
-         t.failure_code, t.failure_reason, t.seq"
+         t.failure_code, t.failure_reason, t.keyring, t.signature_verified, t.signature_fingerprint,
+         t.signature_made_at, t.seq"
     };
 }
 
@@ -79,6 +84,9 @@ pub(crate) struct FeedSyncRow {
     pub(crate) vulnerabilities: i64,
     pub(crate) quarantined: Vec<String>,
     pub(crate) refused: Vec<String>,
+    pub(crate) signature_verified: Option<bool>,
+    pub(crate) signature_fingerprint: Option<String>,
+    pub(crate) signature_made_at: Option<DateTime<Utc>>,
     pub(crate) failure_code: Option<String>,
     pub(crate) failure_reason: Option<String>,
 }
@@ -86,7 +94,8 @@ pub(crate) struct FeedSyncRow {
 macro_rules! sync_columns {
     () => {
         "t.ended_at, t.document_sha256, t.document_date, t.documents, t.published, t.revised, t.unchanged, t.withdrawn,
-         t.vulnerabilities, t.quarantined, t.refused, t.failure_code, t.failure_reason, t.seq"
+         t.vulnerabilities, t.quarantined, t.refused, t.failure_code, t.failure_reason, t.signature_verified,
+         t.signature_fingerprint, t.signature_made_at, t.seq"
     };
 }
 
@@ -110,12 +119,12 @@ pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: FeedEvent) -> Result<
 }
 
 async fn register(tx: &mut Tx, entry: Entry, fact: FeedRegistered) -> Result<(), StoreError> {
-    let FeedRegistered { feed_id, name, kind, format, source, schedule, publisher } = fact;
+    let FeedRegistered { feed_id, name, kind, format, source, schedule, publisher, keyring } = fact;
     let (publisher_name, publisher_contact) = publisher_columns(publisher);
     sqlx::query(
         "insert into feed (feed_id, partner_id, name, kind, format, source, every_minutes, publisher_name,
-                           publisher_contact, seq)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                           publisher_contact, keyring, seq)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(feed_id.0)
     .bind(entry.partner_id)
@@ -126,6 +135,7 @@ async fn register(tx: &mut Tx, entry: Entry, fact: FeedRegistered) -> Result<(),
     .bind(minutes(schedule))
     .bind(publisher_name)
     .bind(publisher_contact)
+    .bind(keyring)
     .bind(entry.seq)
     .execute(&mut **tx)
     .await?;
@@ -133,7 +143,7 @@ async fn register(tx: &mut Tx, entry: Entry, fact: FeedRegistered) -> Result<(),
 }
 
 async fn change(tx: &mut Tx, fact: FeedChanged) -> Result<(), StoreError> {
-    let FeedChanged { feed_id, name, source, schedule, publisher, changed: _ } = fact;
+    let FeedChanged { feed_id, name, source, schedule, publisher, keyring, changed: _ } = fact;
     let (publisher_name, publisher_contact) = publisher_columns(publisher);
     sqlx::query(
         "update feed
@@ -141,7 +151,8 @@ async fn change(tx: &mut Tx, fact: FeedChanged) -> Result<(), StoreError> {
                 source = $3,
                 every_minutes = $4,
                 publisher_name = $5,
-                publisher_contact = $6
+                publisher_contact = $6,
+                keyring = $7
           where feed_id = $1",
     )
     .bind(feed_id.0)
@@ -150,6 +161,7 @@ async fn change(tx: &mut Tx, fact: FeedChanged) -> Result<(), StoreError> {
     .bind(minutes(schedule))
     .bind(publisher_name)
     .bind(publisher_contact)
+    .bind(keyring)
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -194,13 +206,22 @@ async fn complete(tx: &mut Tx, entry: Entry, fact: FeedSyncCompleted) -> Result<
         vulnerabilities,
         quarantined,
         refused,
+        signature,
     } = fact;
+    let (verified, fingerprint, made_at) = match signature {
+        Some(RepositorySignature::Verified { fingerprint, signed_at }) => {
+            (Some(true), Some(fingerprint), signed_at)
+        }
+        Some(RepositorySignature::NotVerified) => (Some(false), None, None),
+        None => (None, None, None),
+    };
     // The history has the counts; the feed shows those of its last one.
     sqlx::query(
         "with sync as (
            insert into feed_sync (seq, feed_id, partner_id, ended_at, document_sha256, document_date, documents, published,
-                                  revised, unchanged, withdrawn, vulnerabilities, quarantined, refused)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                                  revised, unchanged, withdrawn, vulnerabilities, quarantined, refused,
+                                  signature_verified, signature_fingerprint, signature_made_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
            returning *
          )
          update feed f
@@ -214,7 +235,10 @@ async fn complete(tx: &mut Tx, entry: Entry, fact: FeedSyncCompleted) -> Result<
                 withdrawn = s.withdrawn,
                 vulnerabilities = s.vulnerabilities,
                 quarantined = s.quarantined,
-                refused = s.refused
+                refused = s.refused,
+                signature_verified = s.signature_verified,
+                signature_fingerprint = s.signature_fingerprint,
+                signature_made_at = s.signature_made_at
            from sync s
           where f.feed_id = s.feed_id",
     )
@@ -232,6 +256,9 @@ async fn complete(tx: &mut Tx, entry: Entry, fact: FeedSyncCompleted) -> Result<
     .bind(i64::from(vulnerabilities))
     .bind(quarantined)
     .bind(refused)
+    .bind(verified)
+    .bind(fingerprint)
+    .bind(made_at)
     .execute(&mut **tx)
     .await?;
     Ok(())

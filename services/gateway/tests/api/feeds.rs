@@ -4,7 +4,7 @@ use crate::system::{Fact, OPERATOR, System, codes};
 use crate::world::{World, global};
 use contracts::feeds::{
     FeedChanged, FeedDisabled, FeedEnabled, FeedEvent, FeedSchedule, FeedSyncCompleted, FeedSyncFailed,
-    Publisher,
+    Publisher, RepositorySignature,
 };
 use contracts::permissions::Role;
 use kernel::{Scope, Tenant};
@@ -29,6 +29,7 @@ async fn a_feed_shows_its_settings_and_every_synchronisation() {
         source: "https://deb.example/list".into(),
         schedule: Some(FeedSchedule { every_minutes: 60 }),
         publisher: Some(Publisher { name: "Debian".into(), contact_url: Some("https://deb.example".into()) }),
+        keyring: Some("-----BEGIN PGP PUBLIC KEY BLOCK-----".into()),
         changed: vec!["name".into()],
     };
     let completed = |published| FeedSyncCompleted {
@@ -43,6 +44,14 @@ async fn a_feed_shows_its_settings_and_every_synchronisation() {
         vulnerabilities: 7,
         quarantined: vec!["line 3: no date".into()],
         refused: vec!["b.json: malformed".into()],
+        signature: Some(if published == 1 {
+            RepositorySignature::NotVerified
+        } else {
+            RepositorySignature::Verified {
+                fingerprint: "ab".repeat(20),
+                signed_at: chrono::DateTime::from_timestamp(1_800_000_000, 0),
+            }
+        }),
     };
     let failed =
         FeedSyncFailed { feed_id, code: "feeds.source_unreachable".into(), reason: "timed out".into() };
@@ -50,14 +59,20 @@ async fn a_feed_shows_its_settings_and_every_synchronisation() {
     says(vec![FeedDisabled { feed_id, reason: "moved".into() }.into()]).await;
 
     let query = "query($after: String) { feeds { nodes { name source isShared enabled disabledReason schedule { everyMinutes }
-        publisher { name contactUrl } lastSync { documents published withdrawn vulnerabilities refused } lastFailure { code }
+        publisher { name contactUrl } keyring lastSync { signature { verified fingerprint } documents published withdrawn vulnerabilities refused } lastFailure { code }
         syncs(first: 2, after: $after) { totalCount pageInfo { endCursor hasNextPage } nodes {
-            completed { published documents revised unchanged withdrawn vulnerabilities quarantined refused } failed { code reason } } } } } }";
+            completed { published documents revised unchanged withdrawn vulnerabilities quarantined refused
+                signature { verified fingerprint signedAt } } failed { code reason } } } } } }";
     let who = world.subject(Role::CustomerAuditor);
     let feed = system.data(&who, query, Value::Null).await["feeds"]["nodes"][0].clone();
     let sync = |published| {
         json!({ "published": published, "documents": 3, "revised": 4, "unchanged": 5, "withdrawn": 6,
-        "vulnerabilities": 7, "quarantined": ["line 3: no date"], "refused": ["b.json: malformed"] })
+        "vulnerabilities": 7, "quarantined": ["line 3: no date"], "refused": ["b.json: malformed"],
+        "signature": if published == 1 {
+            json!({ "verified": false, "fingerprint": null, "signedAt": null })
+        } else {
+            json!({ "verified": true, "fingerprint": "ab".repeat(20), "signedAt": "2027-01-15T08:00:00+00:00" })
+        } })
     };
     let failure = json!({ "code": "feeds.source_unreachable", "reason": "timed out" });
     assert_eq!(feed["syncs"]["totalCount"], 3);
@@ -66,6 +81,8 @@ async fn a_feed_shows_its_settings_and_every_synchronisation() {
         json!([{ "completed": sync(2), "failed": null }, { "completed": null, "failed": failure }])
     );
     assert_eq!(feed["lastSync"]["published"], 2);
+    assert_eq!(feed["lastSync"]["signature"], json!({ "verified": true, "fingerprint": "ab".repeat(20) }));
+    assert_eq!(feed["keyring"], "-----BEGIN PGP PUBLIC KEY BLOCK-----");
     assert_eq!(feed["lastFailure"]["code"], "feeds.source_unreachable");
     assert_eq!((&feed["enabled"], &feed["disabledReason"]), (&json!(false), &json!("moved")));
     assert_eq!(feed["schedule"], json!({ "everyMinutes": 60 }));

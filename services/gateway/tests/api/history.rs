@@ -4,11 +4,11 @@ use crate::catalogue::Shelf;
 use crate::system::codes;
 use crate::world::global;
 use chrono::{DateTime, Utc};
-use contracts::Severity;
 use contracts::feeds::{
     KevEntry, PatchFacts, PatchPublished, PatchRevised, PatchSuperseded, VulnerabilityAddedToKev,
     VulnerabilityRemovedFromKev,
 };
+use contracts::{FixTarget, OsRelease, Severity};
 use kernel::PatchId;
 use serde_json::{Value, json};
 use testkit::id;
@@ -106,6 +106,22 @@ async fn the_catalogue_of_a_time_is_what_was_known_then() {
         assert_eq!(shelf.known(second, &format!("(search: {{ {search} }})")).await, expected, "{search}");
     }
     assert_eq!(shelf.known(first, "(search: { text: \"urgent\" })").await, none);
+    shelf.system.stop().await;
+}
+
+#[tokio::test]
+async fn a_manufacturers_update_shows_the_components_that_it_mends() {
+    let shelf = Shelf::filled().await;
+    let os = OsRelease { id: "windows".into(), version: "11".into() };
+    let [vendor, component, fixed_version] = ["Lantern", "L480 / BIOS", "1.42"].map(ToOwned::to_owned);
+    let targets = vec![FixTarget::OemComponent { os, vendor, component, fixed_version }];
+    let revised = PatchFacts { targets, ..shelf.newer_facts() };
+    shelf.says(shelf.newer, PatchRevised { patch: revised, changed: vec!["targets".into()] }).await;
+    let query = "query($id: ID!) { node(id: $id) { ... on Patch { kb fixedPackages { source }
+        oemComponents { os vendor component fixedVersion } } } }";
+    let data = shelf.data(query, json!({ "id": global("Patch", shelf.newer) })).await["node"].clone();
+    let mended = json!({ "os": "windows:11", "vendor": "Lantern", "component": "L480 / BIOS", "fixedVersion": "1.42" });
+    assert_eq!(data, json!({ "kb": null, "fixedPackages": [], "oemComponents": [mended] }));
     shelf.system.stop().await;
 }
 

@@ -22,6 +22,7 @@ impl World {
             source: "https://updates.example/csaf".to_owned(),
             schedule: None,
             publisher: None,
+            keyring: None,
         });
         let failed = Fact::of::<FeedEvent>(FeedSyncFailed {
             feed_id: self.own_feed,

@@ -256,6 +256,7 @@ async fn rules_devices_and_feeds_show_what_happened_last() {
         vulnerabilities: 0,
         quarantined: vec!["line 3: no date".into()],
         refused: vec![],
+        signature: None,
     });
     let failed = Fact::of::<FeedEvent>(FeedSyncFailed {
         feed_id,

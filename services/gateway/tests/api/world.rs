@@ -187,6 +187,7 @@ impl World {
             source: "debian/list".to_owned(),
             schedule: None,
             publisher: None,
+            keyring: None,
         });
         system.record(Tenant::PLATFORM, self.feed.0, vec![feed]).await;
         let published = Fact::of::<PatchEvent>(PatchPublished { patch: self.patch_facts() });

@@ -4,6 +4,7 @@ use anyhow::Context;
 use chrono::NaiveDate;
 use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 use feeds_documents::contents::Contents;
+use feeds_documents::openpgp::Verified;
 use feeds_documents::{Document, Options, read};
 use kernel::{FeedId, Refused};
 use serde_json::Value;
@@ -15,24 +16,33 @@ use std::path::Path;
 /// Lines of what was left out that are shown to people.
 const LEFT_OUT_SHOWN_MAX: usize = 10;
 
-pub(super) fn run(path: &Path, as_json: bool) -> anyhow::Result<()> {
+pub(super) fn run(path: &Path, signer: Option<&Verified>, as_json: bool) -> anyhow::Result<()> {
     let file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
     // Nothing is kept: the feed and the day are those of nobody.
     let options =
         Options { feed_id: FeedId(uuid::Uuid::nil()), received_on: NaiveDate::default(), figures: true };
     let document = read(file, options)
         .map_err(|refusal| anyhow::anyhow!("{}: {refusal} ({})", path.display(), refusal.code()))?;
-    let text = if as_json { serde_json::to_string(&document.to_json())? } else { for_people(&document) };
+    let text = if as_json {
+        let mut figures = document.to_json();
+        figures.extend(signer.map(|signer| ("signed_by".to_owned(), signer.fingerprint.clone().into())));
+        serde_json::to_string(&figures)?
+    } else {
+        for_people(&document, signer)
+    };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.write_all(b"\n")?;
     Ok(out.flush()?)
 }
 
-fn for_people(document: &Document) -> String {
+fn for_people(document: &Document, signer: Option<&Verified>) -> String {
     let contents = &document.contents;
     let mut table = Table::new();
     table.load_style(UTF8_FULL_CONDENSED).set_header(["", document.format.word()]);
+    for (name, value) in signer.map(about_signature).unwrap_or_default() {
+        table.add_row([name.to_owned(), value]);
+    }
     for (name, value) in about(contents) {
         table.add_row([name.to_owned(), value]);
     }
@@ -53,6 +63,19 @@ fn for_people(document: &Document) -> String {
         }
     }
     text
+}
+
+/// Who signed it, and how long that counts.
+fn about_signature(signer: &Verified) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("signed by", signer.fingerprint.clone())];
+    for (name, at) in [
+        ("signed at", signer.signed_at),
+        ("signature counts until", signer.expires_at),
+        ("key counts until", signer.key_expires_at),
+    ] {
+        rows.extend(at.map(|at| (name, at.format("%Y-%m-%d %H:%M UTC").to_string())));
+    }
+    rows
 }
 
 /// What the catalogue would get.

@@ -28,10 +28,16 @@ pub(crate) fn is(head: &Head) -> bool {
 pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), DocumentError> {
     reading.figures.lists(&["cves"]);
     reading.figures.tallies(&["vulnStatus", "primary_severity"]);
-    let mut page = Page { reading, has_list: Cell::new(false) };
+    let mut page = Page { reading, has_list: Cell::new(false), starts_at: None, total: None };
     json::fields(input, &mut page)?;
     if !page.has_list.get() {
         return Err(DocumentError::malformed("it has no list of vulnerabilities"));
+    }
+    // A page without records would lead to itself for ever.
+    let read = page.reading.contents.records as u64;
+    if let (Some(starts_at), Some(total), 1..) = (page.starts_at, page.total, read) {
+        let next = starts_at.saturating_add(read);
+        page.reading.contents.next_page = Some(next).filter(|next| *next < total);
     }
     for name in ["cpe_matches", "with_kev_fields", "references"] {
         reading.figures.add(name, 0);
@@ -43,6 +49,10 @@ pub(crate) fn read(input: Input<'_>, reading: &mut Reading) -> Result<(), Docume
 struct Page<'r> {
     reading: &'r mut Reading,
     has_list: Cell<bool>,
+    /// The place of its first record among all.
+    starts_at: Option<u64>,
+    /// Records of all pages.
+    total: Option<u64>,
 }
 
 impl Fields for Page<'_> {
@@ -52,7 +62,7 @@ impl Fields for Page<'_> {
                 self.has_list.set(true);
                 Shape::Items
             }
-            "timestamp" | "totalResults" => Shape::Whole,
+            "timestamp" | "startIndex" | "totalResults" => Shape::Whole,
             _ => Shape::Skip,
         }
     }
@@ -62,6 +72,10 @@ impl Fields for Page<'_> {
         if field == "totalResults" {
             let total: u64 = json::item(value).map_err(wrong)?;
             self.reading.figures.set("totalResults", total);
+            self.total = Some(total);
+        } else if field == "startIndex" {
+            // A yearly file says nothing of use here.
+            self.starts_at = json::item(value).ok();
         } else {
             let timestamp: String = json::item(value).map_err(wrong)?;
             self.reading.contents.document_date = instant(&timestamp);

@@ -1,16 +1,22 @@
 //! A feed: registered once, changed, switched off and on, and a history of documents taken in or refused.
 
+mod refusal;
+
+pub use refusal::FeedRefusal;
+
 use super::REASON_CHARS_MAX;
 use contracts::feeds::{
     FeedChanged, FeedDisabled, FeedEnabled, FeedEvent, FeedFormat, FeedKind, FeedRegistered, FeedSchedule,
-    FeedSyncCompleted, FeedSyncFailed, Publisher,
+    FeedSyncCompleted, FeedSyncFailed, Publisher, RepositorySignature,
 };
-use kernel::{Aggregate, FeedId, Refused};
+use kernel::{Aggregate, FeedId};
 
 /// Characters of a feed's name.
 pub const FEED_NAME_CHARS_MAX: usize = 200;
 /// Characters of a path or web address.
 pub const FEED_SOURCE_CHARS_MAX: usize = 2_000;
+/// Characters of a keyring: that of all of Debian's archives, armoured, has some 80,000.
+pub const FEED_KEYRING_CHARS_MAX: usize = 200_000;
 /// The shortest interval: vendors ask not to be read more often.
 pub const EVERY_MINUTES_MIN: u32 = 5;
 /// The longest interval: a feed that is read less often than once a month is read by hand.
@@ -52,6 +58,8 @@ pub struct FeedSettings {
     pub schedule: Option<FeedSchedule>,
     /// Who publishes it.
     pub publisher: Option<Publisher>,
+    /// Whose signatures count: certificates in the form in which [`FeedRegistered`] has them.
+    pub keyring: Option<String>,
 }
 
 /// How a feed's last synchronisation ended.
@@ -66,6 +74,8 @@ pub enum LastSync {
         document_sha256: String,
         /// Documents that were left out, each with its reason.
         refused: Vec<String>,
+        /// Who signed it.
+        signature: Option<RepositorySignature>,
     },
     /// It was refused.
     Failed {
@@ -100,6 +110,8 @@ pub enum FeedCommand {
         schedule: Option<FeedSchedule>,
         /// Who publishes it.
         publisher: Option<Publisher>,
+        /// Whose signatures count.
+        keyring: Option<String>,
     },
     /// Read it no more.
     Disable {
@@ -126,71 +138,6 @@ pub enum FeedCommand {
     RecordFailure(FeedSyncFailed),
 }
 
-/// A "no" about a feed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FeedRefusal {
-    /// There is no such feed.
-    #[error("there is no such feed")]
-    Unknown,
-    /// Another one is registered under the id.
-    #[error("a feed {name:?} is registered already")]
-    AlreadyRegistered {
-        /// Its name.
-        name: String,
-    },
-    /// A feed needs a name that can be shown.
-    #[error("a feed's name has 1 to {FEED_NAME_CHARS_MAX} printable characters")]
-    InvalidName,
-    /// A feed needs a source.
-    #[error("a feed's source has 1 to {FEED_SOURCE_CHARS_MAX} printable characters")]
-    InvalidSource,
-    /// An interval that is too short or too long.
-    #[error(
-        "a feed is read every {EVERY_MINUTES_MIN} to {EVERY_MINUTES_MAX} minutes, not every {every_minutes}"
-    )]
-    InvalidSchedule {
-        /// What was asked for.
-        every_minutes: u32,
-    },
-    /// A publisher needs a name, and a contact that is a web address.
-    #[error(
-        "a publisher has a name of 1 to {FEED_NAME_CHARS_MAX} printable characters and an http(s) address, if any"
-    )]
-    InvalidPublisher,
-    /// Partners publish partners' feeds, and the platform all others.
-    #[error("{}", if *.by_partner { "a partner's feed is of the kind PARTNER" } else { "feeds of the kind PARTNER belong to partners" })]
-    WrongKind {
-        /// Who asked.
-        by_partner: bool,
-    },
-    /// It is switched off.
-    #[error("the feed is disabled")]
-    Disabled,
-}
-
-impl Refused for FeedRefusal {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Unknown => "feeds.feed_unknown",
-            Self::AlreadyRegistered { .. } => "feeds.feed_exists",
-            Self::InvalidName => "feeds.feed_name_invalid",
-            Self::InvalidSource => "feeds.feed_source_invalid",
-            Self::InvalidSchedule { .. } => "feeds.feed_schedule_invalid",
-            Self::InvalidPublisher => "feeds.feed_publisher_invalid",
-            Self::WrongKind { .. } => "feeds.feed_kind_wrong",
-            Self::Disabled => "feeds.feed_disabled",
-        }
-    }
-
-    fn is_not_found(&self) -> bool {
-        matches!(self, Self::Unknown)
-    }
-
-    fn is_conflict(&self) -> bool {
-        matches!(self, Self::AlreadyRegistered { .. })
-    }
-}
-
 impl Aggregate for Feed {
     const STREAM: &'static str = "feeds.feed";
     type State = FeedState;
@@ -204,8 +151,11 @@ impl Aggregate for Feed {
                 if by_partner != (settings.kind == FeedKind::Partner) {
                     return Err(FeedRefusal::WrongKind { by_partner });
                 }
-                let FeedSettings { name, kind, format, source, schedule, publisher } = checked(settings)?;
-                Ok(vec![FeedRegistered { feed_id, name, kind, format, source, schedule, publisher }.into()])
+                let FeedSettings { name, kind, format, source, schedule, publisher, keyring } =
+                    checked(settings)?;
+                let fact =
+                    FeedRegistered { feed_id, name, kind, format, source, schedule, publisher, keyring };
+                Ok(vec![fact.into()])
             }
             (FeedState::Registered { settings: known, .. }, FeedCommand::Register { settings, .. }) => {
                 if *known == checked(settings)? {
@@ -225,9 +175,11 @@ impl Aggregate for Feed {
             ) => Err(FeedRefusal::Unknown),
             (
                 FeedState::Registered { settings: known, .. },
-                FeedCommand::Change { feed_id, name, source, schedule, publisher },
+                FeedCommand::Change { feed_id, name, source, schedule, publisher, keyring },
             ) => {
-                let now = checked(FeedSettings { name, source, schedule, publisher, ..known.clone() })?;
+                let (kind, format) = (known.kind, known.format);
+                let now = FeedSettings { name, kind, format, source, schedule, publisher, keyring };
+                let now = checked(now)?;
                 Ok(change(feed_id, known, now))
             }
             (FeedState::Registered { enabled: true, .. }, FeedCommand::Disable { feed_id, reason }) => {
@@ -247,8 +199,10 @@ impl Aggregate for Feed {
                 // After a failure it is news that the feed can be read again.
                 let known = matches!(
                     last_sync,
-                    LastSync::Completed { document_sha256, refused }
+                    LastSync::Completed { document_sha256, refused, signature }
                         if *refused == sync.refused
+                            // Where nothing was read, nothing was looked at anew.
+                            && (sync.signature.is_none() || *signature == sync.signature)
                             && (!new_documents || *document_sha256 == sync.document_sha256)
                 );
                 let changed = sync.published + sync.revised + sync.withdrawn + sync.vulnerabilities > 0;
@@ -276,6 +230,7 @@ impl Aggregate for Feed {
                     source: fact.source.clone(),
                     schedule: fact.schedule,
                     publisher: fact.publisher.clone(),
+                    keyring: fact.keyring.clone(),
                 },
                 enabled: true,
                 last_sync: LastSync::Never,
@@ -286,6 +241,7 @@ impl Aggregate for Feed {
                     source: fact.source.clone(),
                     schedule: fact.schedule,
                     publisher: fact.publisher.clone(),
+                    keyring: fact.keyring.clone(),
                     ..settings
                 };
                 FeedState::Registered { settings, enabled, last_sync }
@@ -297,8 +253,11 @@ impl Aggregate for Feed {
                 FeedState::Registered { settings, enabled: true, last_sync }
             }
             (FeedState::Registered { settings, enabled, .. }, FeedEvent::FeedSyncCompleted(fact)) => {
-                let document_sha256 = fact.document_sha256.clone();
-                let last_sync = LastSync::Completed { document_sha256, refused: fact.refused.clone() };
+                let last_sync = LastSync::Completed {
+                    document_sha256: fact.document_sha256.clone(),
+                    refused: fact.refused.clone(),
+                    signature: fact.signature.clone(),
+                };
                 FeedState::Registered { settings, enabled, last_sync }
             }
             (FeedState::Registered { settings, enabled, .. }, FeedEvent::FeedSyncFailed(fact)) => {
@@ -323,6 +282,7 @@ fn change(feed_id: FeedId, known: &FeedSettings, now: FeedSettings) -> Vec<FeedE
         ("source", known.source == now.source),
         ("schedule", known.schedule == now.schedule),
         ("publisher", known.publisher == now.publisher),
+        ("keyring", known.keyring == now.keyring),
     ]
     .into_iter()
     .filter(|(_, same)| !same)
@@ -331,8 +291,8 @@ fn change(feed_id: FeedId, known: &FeedSettings, now: FeedSettings) -> Vec<FeedE
     if changed.is_empty() {
         return Vec::new();
     }
-    let FeedSettings { name, source, schedule, publisher, .. } = now;
-    vec![FeedChanged { feed_id, name, source, schedule, publisher, changed }.into()]
+    let FeedSettings { name, source, schedule, publisher, keyring, .. } = now;
+    vec![FeedChanged { feed_id, name, source, schedule, publisher, keyring, changed }.into()]
 }
 
 fn checked(settings: FeedSettings) -> Result<FeedSettings, FeedRefusal> {
@@ -358,6 +318,15 @@ fn checked(settings: FeedSettings) -> Result<FeedSettings, FeedRefusal> {
         };
         if !is_text(&publisher.name, FEED_NAME_CHARS_MAX) || !publisher.contact_url.iter().all(is_address) {
             return Err(FeedRefusal::InvalidPublisher);
+        }
+    }
+    if let Some(keyring) = &settings.keyring {
+        if settings.format != FeedFormat::DebianRepository {
+            return Err(FeedRefusal::UnusedKeyring { format: settings.format });
+        }
+        if keyring.len() > FEED_KEYRING_CHARS_MAX {
+            let reason = format!("it has more than {FEED_KEYRING_CHARS_MAX} characters");
+            return Err(FeedRefusal::InvalidKeyring { reason });
         }
     }
     Ok(FeedSettings { name, source, ..settings })

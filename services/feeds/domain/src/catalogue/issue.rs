@@ -77,16 +77,26 @@ pub fn examine(known: Option<&Known>, found: &Issue) -> Result<(), IssueRefusal>
         }
         (Some(_) | None, _) => {}
     }
-    let lost = known.last.records.saturating_sub(found.records);
-    if known.lists_all && lost > RECORDS_LOST_FREE && lost > known.last.records / 2 {
+    if known.lists_all && is_shrunken(known.last.records.saturating_sub(found.records), known.last.records) {
         return Err(IssueRefusal::Shrunken { records: found.records, known: known.last.records });
     }
     Ok(())
 }
 
+fn is_shrunken(lost: u64, known: u64) -> bool {
+    lost > RECORDS_LOST_FREE && lost > known / 2
+}
+
+/// Whether a list may have lost so many of the patches that are known from it: as with its records, half of them.
+///
+/// Records and patches differ (one notice describes a patch of each release), so both are looked at.
+pub fn is_believable_loss(lost: usize, known: usize) -> bool {
+    !is_shrunken(lost as u64, known as u64)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Issue, IssueRefusal, Known, examine};
+    use super::{Issue, IssueRefusal, Known, examine, is_believable_loss};
     use chrono::{DateTime, Utc};
 
     fn issue(hash: u8, day: Option<i64>, records: u64) -> Issue {
@@ -117,6 +127,12 @@ mod tests {
     fn the_same_bytes_are_always_welcome() {
         assert_eq!(examine(Some(&known(issue(1, Some(9), 100))), &issue(1, Some(9), 100)), Ok(()));
         assert_eq!(examine(None, &issue(1, None, 0)), Ok(()));
+    }
+
+    #[test]
+    fn half_of_the_patches_of_a_list_may_be_gone_and_no_more() {
+        assert!(is_believable_loss(20, 20) && is_believable_loss(50, 100));
+        assert!(!is_believable_loss(51, 100));
     }
 
     #[test]

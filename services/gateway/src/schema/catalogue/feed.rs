@@ -8,6 +8,7 @@ use crate::views::int;
 use crate::words::{FeedFormat, FeedKind};
 use async_graphql::{ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
+use contracts::feeds::RepositorySignature;
 
 /// A source of published patch information.
 #[Object(name = "Feed")]
@@ -49,6 +50,13 @@ impl Seen<FeedRow> {
         Some(Publisher { name, contact_url: self.row.publisher_contact.clone() })
     }
 
+    /// Whose signatures count: `OpenPGP` certificates, each armoured; absent where no signature is verified.
+    // Some ten thousand characters each.
+    #[graphql(complexity = 20)]
+    async fn keyring(&self) -> Option<&str> {
+        self.row.keyring.as_deref()
+    }
+
     /// Whether it is read.
     async fn enabled(&self) -> bool {
         self.row.enabled
@@ -74,6 +82,11 @@ impl Seen<FeedRow> {
             vulnerabilities: int(row.vulnerabilities),
             quarantined: row.quarantined.clone(),
             refused: row.refused.clone(),
+            signature: signature(
+                row.signature_verified,
+                row.signature_fingerprint.clone(),
+                row.signature_made_at,
+            ),
         })
     }
 
@@ -129,6 +142,38 @@ pub(crate) struct FeedSync {
     quarantined: Vec<String>,
     /// Documents left out, each with its reason.
     refused: Vec<String>,
+    /// Who signed what was read; absent where nothing was read that is signed in a way known here.
+    signature: Option<FeedSignature>,
+}
+
+/// What is known of who made a repository's list of its files.
+#[derive(SimpleObject)]
+pub(crate) struct FeedSignature {
+    /// Whether a key of the feed's keyring signed it; without a keyring nobody looked, and the source was believed.
+    verified: bool,
+    /// The signer's primary key, lowercase hex.
+    fingerprint: Option<String>,
+    /// When it was signed, in the signer's words.
+    signed_at: Option<DateTime<Utc>>,
+}
+
+impl From<RepositorySignature> for FeedSignature {
+    fn from(signature: RepositorySignature) -> Self {
+        match signature {
+            RepositorySignature::NotVerified => Self { verified: false, fingerprint: None, signed_at: None },
+            RepositorySignature::Verified { fingerprint, signed_at } => {
+                Self { verified: true, fingerprint: Some(fingerprint), signed_at }
+            }
+        }
+    }
+}
+
+fn signature(
+    verified: Option<bool>,
+    fingerprint: Option<String>,
+    signed_at: Option<DateTime<Utc>>,
+) -> Option<FeedSignature> {
+    Some(FeedSignature { verified: verified?, fingerprint, signed_at })
 }
 
 /// A document that was refused.
@@ -161,6 +206,11 @@ impl Seen<FeedSyncRow> {
             vulnerabilities: int(row.vulnerabilities),
             quarantined: row.quarantined.clone(),
             refused: row.refused.clone(),
+            signature: signature(
+                row.signature_verified,
+                row.signature_fingerprint.clone(),
+                row.signature_made_at,
+            ),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use super::payload;
 use crate::commands::carry_out;
+use crate::schema::catalogue::feed::FeedSignature;
 use crate::schema::global_id::{Kind, global};
 use crate::words::{FeedFormat, FeedKind, OutOfBandReason};
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
@@ -51,6 +52,9 @@ pub(crate) struct RegisterFeedInput {
     schedule: Option<FeedScheduleInput>,
     /// Who publishes it.
     publisher: Option<PublisherInput>,
+    /// Whose signatures count, for a repository of Debian's kind: `OpenPGP` certificates, armoured or as Base64. With a
+    /// keyring nothing is taken in that is not signed by one of its keys.
+    keyring: Option<String>,
 }
 
 payload! {
@@ -70,6 +74,9 @@ pub(crate) struct ChangeFeedInput {
     schedule: Option<FeedScheduleInput>,
     /// Who publishes it.
     publisher: Option<PublisherInput>,
+    /// Whose signatures count, for a repository of Debian's kind: `OpenPGP` certificates, armoured or as Base64. With a
+    /// keyring nothing is taken in that is not signed by one of its keys.
+    keyring: Option<String>,
 }
 
 payload! { ChangeFeedPayload of FeedId {} }
@@ -173,6 +180,8 @@ pub(crate) struct ImportReport {
     quarantined: Vec<String>,
     /// Documents left out, with reasons.
     refused: Vec<String>,
+    /// Who signed what was read; absent where nothing was read that is signed in a way known here.
+    signature: Option<FeedSignature>,
 }
 
 impl From<feeds::ImportReport> for ImportReport {
@@ -188,6 +197,7 @@ impl From<feeds::ImportReport> for ImportReport {
             vulnerabilities,
             quarantined,
             refused,
+            signature,
         } = report;
         Self {
             document_sha256,
@@ -199,6 +209,7 @@ impl From<feeds::ImportReport> for ImportReport {
             vulnerabilities,
             quarantined,
             refused,
+            signature: signature.map(Into::into),
         }
     }
 }
@@ -245,7 +256,8 @@ impl FeedsMutations {
         ctx: &Context<'_>,
         input: RegisterFeedInput,
     ) -> Result<RegisterFeedPayload> {
-        let RegisterFeedInput { idempotency_key, name, kind, format, source, schedule, publisher } = input;
+        let RegisterFeedInput { idempotency_key, name, kind, format, source, schedule, publisher, keyring } =
+            input;
         let register = feeds::RegisterFeed {
             name,
             kind: kind.into(),
@@ -253,13 +265,14 @@ impl FeedsMutations {
             source,
             schedule: schedule.map(Into::into),
             publisher: publisher.map(Into::into),
+            keyring,
         };
         Ok(carry_out(ctx, &idempotency_key, |_| Some(register)).await?.into())
     }
 
     /// Changes a feed's settings: what is not given is taken away. Its format stays.
     async fn change_feed(&self, ctx: &Context<'_>, input: ChangeFeedInput) -> Result<ChangeFeedPayload> {
-        let ChangeFeedInput { idempotency_key, feed_id, name, source, schedule, publisher } = input;
+        let ChangeFeedInput { idempotency_key, feed_id, name, source, schedule, publisher, keyring } = input;
         let outcome = carry_out(ctx, &idempotency_key, |ids| {
             Some(feeds::ChangeFeed {
                 feed_id: ids.one("feedId", Kind::Feed, &feed_id)?,
@@ -267,6 +280,7 @@ impl FeedsMutations {
                 source,
                 schedule: schedule.map(Into::into),
                 publisher: publisher.map(Into::into),
+                keyring,
             })
         });
         Ok(outcome.await?.into())
