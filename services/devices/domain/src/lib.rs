@@ -6,9 +6,9 @@
 
 pub mod applicability;
 mod device;
+pub mod release;
 pub mod report;
 mod token;
-mod version;
 
 pub use device::{
     Command as DeviceCommand, DELTAS_MAX, Device, Refusal as DeviceRefusal, Scan, Seen, State as DeviceState,
@@ -17,4 +17,3 @@ pub use token::{
     Command as TokenCommand, EnrolmentToken, Refusal as TokenRefusal, State as TokenState,
     VALIDITY_SECONDS_MAX, VALIDITY_SECONDS_MIN,
 };
-pub use version::{DebianVersion, InvalidVersion};

@@ -45,7 +45,7 @@ impl Agents {
         };
         let Some(count) = count else { return Ok(Receipt { inventory_wanted: true }) };
 
-        let position = catalogue::hold(&mut tx).await?;
+        let held = catalogue::hold(&mut tx).await?;
         let missing_bound: i32 =
             sqlx::query_scalar("select missing_bound from devices.device where device_id = $1 for update")
                 .bind(contact.device_id.0)
@@ -61,7 +61,7 @@ impl Agents {
             pending_reboot: scan.pending_reboot,
             available: scan.available.clone(),
             findings: findings.clone(),
-            catalogue_position: position.0,
+            catalogue_position: held.position.0,
         }));
         let cause = cause(contact, job.as_ref(), CommandId::derived(scan.report_id, "scan"));
         let done = self.execute(&mut tx, contact, &cause, Some(scan.scanned_at), command).await?;
@@ -72,12 +72,17 @@ impl Agents {
         for part in 1..=news_max / DELTAS_MAX {
             self.compare_rest(&mut tx, contact, scan, job.as_ref(), &findings, part).await?;
         }
-        sqlx::query("update devices.device set inventory_hash = $2, missing_bound = $3 where device_id = $1")
-            .bind(contact.device_id.0)
-            .bind(hash)
-            .bind(i32::try_from(missing).unwrap_or(i32::MAX))
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "update devices.device
+                set inventory_hash = $2, missing_bound = $3, judged_change = $4
+              where device_id = $1",
+        )
+        .bind(contact.device_id.0)
+        .bind(hash)
+        .bind(i32::try_from(missing).unwrap_or(i32::MAX))
+        .bind(held.change)
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         tracing::debug!(device.id = %contact.device_id, inventory.items = count, "a scan was taken");
         Ok(Receipt { inventory_wanted: false })
