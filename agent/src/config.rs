@@ -196,7 +196,9 @@ impl Config {
         match (self.backend, &self.recorded_answer, &self.root) {
             (BackendKind::Recorded, None, _) => wrong("backend recorded needs recorded_answer"),
             (BackendKind::Recorded, Some(_), Some(_)) => wrong("root is not for backend recorded"),
-            (BackendKind::Apt | BackendKind::Rpm | BackendKind::Apk, Some(_), _) => wrong("recorded_answer is only for backend recorded"),
+            (BackendKind::Apt | BackendKind::Rpm | BackendKind::Apk, Some(_), _) => {
+                wrong("recorded_answer is only for backend recorded")
+            }
             (BackendKind::Recorded, Some(_), None)
             | (BackendKind::Apt | BackendKind::Rpm | BackendKind::Apk, None, _) => {
                 if self.install_timeout_seconds == 0 {

@@ -37,7 +37,9 @@ impl Apk {
         let damaged = |detail: String| AgentError::Damaged { path: path.clone(), detail };
         let bytes = std::fs::metadata(path).map_err(failed)?.len();
         if bytes > DATABASE_BYTES_MAX {
-            return Err(damaged(format!("{bytes} bytes are more than the {DATABASE_BYTES_MAX} that it may have")));
+            return Err(damaged(format!(
+                "{bytes} bytes are more than the {DATABASE_BYTES_MAX} that it may have"
+            )));
         }
         let text = String::from_utf8_lossy(&std::fs::read(path).map_err(failed)?).into_owned();
         let packages = installed(&text);
@@ -64,7 +66,8 @@ fn installed(text: &str) -> Vec<InstalledPackage> {
 }
 
 fn package(paragraph: &str) -> Option<InstalledPackage> {
-    let field = |letter: &str| paragraph.lines().find_map(|line| line.strip_prefix(letter)?.strip_prefix(':'));
+    let field =
+        |letter: &str| paragraph.lines().find_map(|line| line.strip_prefix(letter)?.strip_prefix(':'));
     let (name, version, architecture) = (field("P")?, field("V")?, field("A")?);
     // `apk add --virtual .build-deps …` is a bundle of others, and no package of anybody's.
     if name.starts_with('.') {

@@ -45,7 +45,9 @@ impl Rpm {
         let os = self.describe()?.os;
         let text = match self.ask(parse::FORMAT).await {
             // Enterprise Linux 7 knows no modules, and no tag for them.
-            Err(error) if error.to_string().contains("unknown tag") => self.ask(parse::FORMAT_WITHOUT_MODULES).await?,
+            Err(error) if error.to_string().contains("unknown tag") => {
+                self.ask(parse::FORMAT_WITHOUT_MODULES).await?
+            }
             asked => asked?,
         };
         let installed = parse::installed(&text);

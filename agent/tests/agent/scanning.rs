@@ -128,7 +128,8 @@ fn an_alpine_root_is_scanned_and_an_install_is_refused() {
     std::fs::create_dir_all(root.join("etc")).unwrap();
     let release = "ID=alpine\nVERSION_ID=3.18.4\nPRETTY_NAME=\"Alpine Linux v3.18\"\n";
     std::fs::write(root.join("etc/os-release"), release).unwrap();
-    let database = "P:libcrypto3\nV:3.1.4-r0\nA:x86_64\no:openssl\n\nP:musl\nV:1.2.4-r2\nA:x86_64\no:musl\n\n";
+    let database =
+        "P:libcrypto3\nV:3.1.4-r0\nA:x86_64\no:openssl\n\nP:musl\nV:1.2.4-r2\nA:x86_64\no:musl\n\n";
     std::fs::write(root.join("lib/apk/db/installed"), database).unwrap();
     let _agent = Running::start(
         bare_command(&["run", "--server", &server.url, "--token", TOKEN, "--backend", "apk"])
@@ -159,11 +160,12 @@ fn an_alpine_root_is_scanned_and_an_install_is_refused() {
 
 #[test]
 fn a_machine_without_rpm_is_told_so() {
-    if ["/usr/bin/rpm", "/bin/rpm", "/usr/local/bin/rpm"].iter().any(|path| std::path::Path::new(path).exists()) {
-        println!("rpm is installed here: nothing to see");
+    let has_rpm = ["/usr/bin/rpm", "/bin/rpm", "/usr/local/bin/rpm"].map(std::path::Path::new);
+    if has_rpm.iter().any(|path| path.exists()) {
         return;
     }
     let output = bare_command(&["scan", "--backend", "rpm"]).output().unwrap();
     assert!(!output.status.success());
-    assert!(text(&output).contains("agent.tool_failed") && text(&output).contains("rpm: is not installed here"));
+    assert!(text(&output).contains("agent.tool_failed"), "{}", text(&output));
+    assert!(text(&output).contains("rpm: is not installed here"), "{}", text(&output));
 }

@@ -1,7 +1,7 @@
 //! The catalogue of patches as far as it decides what is missing, and what it says of an inventory.
 
 use crate::inventory::{self, Known};
-use contracts::{FixTarget, feeds::PatchFacts};
+use contracts::{FixTarget, OsRelease, agent::Inventory, feeds::PatchFacts};
 use devices_domain::applicability::{CataloguePatch, Finding, Standing, assess};
 use eventstore::{StoreError, Tx};
 use kernel::{PartnerId, PatchId, Position};
@@ -145,8 +145,12 @@ pub(crate) async fn items(tx: &mut Tx, patch_id: PatchId) -> Result<Vec<String>,
     Ok(items)
 }
 
-/// All that the catalogue says of an inventory.
-pub(crate) async fn judge(tx: &mut Tx, hash: &str) -> Result<Findings, StoreError> {
+/// All that the catalogue says of an inventory, whose content is read unless it is at hand.
+pub(crate) async fn judge(
+    tx: &mut Tx,
+    hash: &str,
+    at_hand: Option<(&OsRelease, &Inventory)>,
+) -> Result<Findings, StoreError> {
     // What replaces a patch belongs to its judgement, also where it applies to other things.
     let rows: Vec<PatchRow> = sqlx::query_as(
         "with recursive relevant as (
@@ -168,6 +172,9 @@ pub(crate) async fn judge(tx: &mut Tx, hash: &str) -> Result<Findings, StoreErro
     .fetch_all(&mut **tx)
     .await?;
     let patches: Vec<CataloguePatch> = rows.into_iter().map(CataloguePatch::from).collect();
+    if let Some((os, content)) = at_hand {
+        return Ok(assess(os, content, &patches));
+    }
     let inventory = inventory::read(tx, &[hash], None).await?.remove(hash);
     let Known { os, content } =
         inventory.ok_or_else(|| StoreError::Corrupt { what: format!("devices.inventory has no {hash}") })?;

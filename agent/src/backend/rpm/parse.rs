@@ -45,7 +45,8 @@ pub(super) fn installed(text: &str) -> Vec<Installed> {
 
 fn line(line: &str) -> Option<Installed> {
     let mut fields = line.split('\t');
-    let (name, epoch, version, architecture) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let (name, epoch, version, architecture) =
+        (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let (source, installed_at, label) = (fields.next()?, fields.next()?, fields.next()?);
     if name == KEYS || name.is_empty() {
         return None;
@@ -53,7 +54,11 @@ fn line(line: &str) -> Option<Installed> {
     let (source, source_version) = source_of(source).unwrap_or((name, version));
     let package = InstalledPackage {
         name: name.to_owned(),
-        version: if ["0", "", NONE].contains(&epoch) { version.to_owned() } else { format!("{epoch}:{version}") },
+        version: if ["0", "", NONE].contains(&epoch) {
+            version.to_owned()
+        } else {
+            format!("{epoch}:{version}")
+        },
         architecture: architecture.to_owned(),
         source: source.to_owned(),
         source_version: source_version.to_owned(),
@@ -110,7 +115,10 @@ home-made\t0\t1.0-1\tnoarch\t(none)\t1700000006\t(none)
             .map(|it| {
                 let p = &it.package;
                 let module = p.module.as_deref().unwrap_or("-");
-                format!("{} {} {} {} {} {module}", p.name, p.version, p.architecture, p.source, p.source_version)
+                format!(
+                    "{} {} {} {} {} {module}",
+                    p.name, p.version, p.architecture, p.source, p.source_version
+                )
             })
             .collect()
     }

@@ -51,7 +51,8 @@ impl Agents {
                 .bind(contact.device_id.0)
                 .fetch_one(&mut *tx)
                 .await?;
-        let findings = catalogue::judge(&mut tx, hash).await?;
+        let at_hand = scan.inventory.as_ref().map(|content| (&scan.os, content));
+        let findings = catalogue::judge(&mut tx, hash, at_hand).await?;
         let missing = findings.values().filter(|finding| matches!(finding, Finding::Missing(_))).count();
         let command = DeviceCommand::RecordScan(Box::new(Scan {
             job_id: scan.job_id,
