@@ -4,13 +4,13 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use loadtests::{eventstore, feeds, messaging, options::Options, plot, report::Report};
+use loadtests::{applicability, eventstore, feeds, messaging, options::Options, plot, report::Report};
 use std::{fs, path::Path, process::ExitCode};
 
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
-    about = "Measures the event backbone and the feeds against the plainest way to do the same"
+    about = "Measures the event backbone and the feeds against the plainest way to do the same, and applicability over fleets"
 )]
 enum Bench {
     /// Appends, order and followers against INSERT and COPY (parts: append, batch, order, race, reading)
@@ -20,6 +20,8 @@ enum Bench {
     Messaging(Options),
     /// Vendors' documents: reading them, and taking them in (parts: month, fixes)
     Feeds(Options),
+    /// A new advisory and a changed scan over fleets of several sizes (parts: advisory, scan)
+    Applicability(Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,10 @@ fn run(bench: Bench) -> Result<()> {
         }
         Bench::Feeds(options) => {
             let report = runtime.block_on(feeds::run(&options))?;
+            (options, report)
+        }
+        Bench::Applicability(options) => {
+            let report = runtime.block_on(applicability::run(&options))?;
             (options, report)
         }
         Bench::Messaging(options) => {

@@ -13,7 +13,7 @@ const CATALOGUE_SEARCH: &str = "catalogue-search";
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Options {
-    /// `eventstore`, `messaging` or `feeds`, then its options (see `cargo xtask bench eventstore --help`); or
+    /// `eventstore`, `messaging`, `feeds` or `applicability`, then its options (see `cargo xtask bench eventstore --help`); or
     /// `catalogue-search`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     arguments: Vec<String>,
