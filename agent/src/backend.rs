@@ -1,7 +1,11 @@
 //! Where a device's patches come from and go to.
 
+mod apk;
 mod apt;
+mod os_release;
 mod recorded;
+mod rpm;
+mod tool;
 
 use crate::AgentError;
 use crate::config::{BackendKind, Config, Mode};
@@ -12,8 +16,10 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::path::Path;
 
+pub use apk::Apk;
 pub use apt::{Apt, Change, Failure, Plan};
 pub use recorded::Recorded;
+pub use rpm::Rpm;
 
 /// What a scan found.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +48,7 @@ impl Scan {
 
     fn checked(self) -> Result<Self, AgentError> {
         let items = match &self.inventory {
-            Inventory::Packages { packages } => packages.len(),
+            Inventory::Packages { packages, .. } => packages.len(),
             Inventory::WindowsUpdates { installed, applicable, .. } => installed.len() + applicable.len(),
         };
         if items > INVENTORY_ITEMS_MAX {
@@ -68,6 +74,10 @@ pub struct Description {
 pub enum Backend {
     /// dpkg and apt.
     Apt(Apt),
+    /// rpm.
+    Rpm(Rpm),
+    /// apk.
+    Apk(Apk),
     /// A recorded answer of Windows Update.
     Recorded(Recorded),
 }
@@ -81,6 +91,8 @@ impl Backend {
                 Err(AgentError::Config { detail: "backend recorded needs recorded_answer".to_owned() })
             }
             (BackendKind::Apt, _) => Apt::open(config, work).map(Self::Apt),
+            (BackendKind::Rpm, _) => Rpm::open(config).map(Self::Rpm),
+            (BackendKind::Apk, _) => Ok(Self::Apk(Apk::open(config))),
         }
     }
 
@@ -88,6 +100,8 @@ impl Backend {
     pub fn describe(&self) -> Result<Description, AgentError> {
         match self {
             Self::Apt(apt) => apt.describe(),
+            Self::Rpm(rpm) => rpm.describe(),
+            Self::Apk(apk) => apk.describe(),
             Self::Recorded(recorded) => recorded.describe(),
         }
     }
@@ -96,6 +110,8 @@ impl Backend {
     pub async fn scan(&self) -> Result<Scan, AgentError> {
         match self {
             Self::Apt(apt) => apt.scan().await?.checked(),
+            Self::Rpm(rpm) => rpm.scan().await?.checked(),
+            Self::Apk(apk) => apk.scan()?.checked(),
             Self::Recorded(recorded) => recorded.scan()?.checked(),
         }
     }
@@ -104,8 +120,14 @@ impl Backend {
     pub fn installer(&self, mode: Mode) -> Result<&Apt, Failure> {
         match (self, mode) {
             (Self::Apt(apt), Mode::Full) => Ok(apt),
-            (Self::Apt(_) | Self::Recorded(_), Mode::ScanOnly) => {
+            (Self::Apt(_) | Self::Rpm(_) | Self::Apk(_) | Self::Recorded(_), Mode::ScanOnly) => {
                 Err(Failure::new("unsupported", "this agent only scans"))
+            }
+            (Self::Rpm(_), Mode::Full) => {
+                Err(Failure::new("unsupported", "this agent does not install packages of rpm"))
+            }
+            (Self::Apk(_), Mode::Full) => {
+                Err(Failure::new("unsupported", "this agent does not install packages of apk"))
             }
             (Self::Recorded(_), Mode::Full) => Err(Failure::new(
                 "unsupported",

@@ -38,6 +38,10 @@ impl From<Mode> for AgentMode {
 pub enum BackendKind {
     /// Debian and its relatives: dpkg and apt.
     Apt,
+    /// Enterprise Linux, Fedora, SUSE and their relatives: rpm. Scans only.
+    Rpm,
+    /// Alpine and its relatives: apk. Scans only.
+    Apk,
     /// A recorded answer of Windows Update, from a file.
     Recorded,
 }
@@ -58,7 +62,7 @@ pub struct Config {
     pub mode: Mode,
     /// Where it looks for patches.
     pub backend: BackendKind,
-    /// A private Debian root instead of the machine itself.
+    /// A private root instead of the machine itself.
     pub root: Option<PathBuf>,
     /// The recorded answer of Windows Update.
     pub recorded_answer: Option<PathBuf>,
@@ -121,7 +125,7 @@ pub struct Overrides {
     /// Where the agent looks for patches [default: apt]
     #[arg(long, env = "PATCHFLEET_AGENT_BACKEND", global = true)]
     pub backend: Option<BackendKind>,
-    /// A private Debian root instead of the machine itself
+    /// A private root instead of the machine itself
     #[arg(long, env = "PATCHFLEET_AGENT_ROOT", global = true)]
     pub root: Option<PathBuf>,
     /// Recorded answer of Windows Update (JSON), for the recorded backend
@@ -191,9 +195,12 @@ impl Config {
         let wrong = |detail: &str| Err(AgentError::Config { detail: detail.to_owned() });
         match (self.backend, &self.recorded_answer, &self.root) {
             (BackendKind::Recorded, None, _) => wrong("backend recorded needs recorded_answer"),
-            (BackendKind::Recorded, Some(_), Some(_)) => wrong("root is only for backend apt"),
-            (BackendKind::Apt, Some(_), _) => wrong("recorded_answer is only for backend recorded"),
-            (BackendKind::Recorded, Some(_), None) | (BackendKind::Apt, None, _) => {
+            (BackendKind::Recorded, Some(_), Some(_)) => wrong("root is not for backend recorded"),
+            (BackendKind::Apt | BackendKind::Rpm | BackendKind::Apk, Some(_), _) => {
+                wrong("recorded_answer is only for backend recorded")
+            }
+            (BackendKind::Recorded, Some(_), None)
+            | (BackendKind::Apt | BackendKind::Rpm | BackendKind::Apk, None, _) => {
                 if self.install_timeout_seconds == 0 {
                     return wrong("install_timeout_seconds is 0");
                 }

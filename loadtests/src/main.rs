@@ -4,13 +4,15 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use loadtests::{catalogue, eventstore, feeds, messaging, options::Options, plot, report::Report};
+use loadtests::{
+    applicability, catalogue, eventstore, feeds, messaging, options::Options, plot, report::Report,
+};
 use std::{fs, path::Path, process::ExitCode};
 
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
-    about = "Measures the event backbone and the feeds against the plainest way to do the same"
+    about = "Measures the event backbone and the feeds against the plainest way to do the same, and applicability over fleets"
 )]
 enum Bench {
     /// Appends, order and followers against INSERT and COPY (parts: append, batch, order, race, reading)
@@ -28,6 +30,8 @@ enum Bench {
         #[command(flatten)]
         place: catalogue::Place,
     },
+    /// A new advisory and a changed scan over fleets of several sizes (parts: advisory, scan)
+    Applicability(Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +56,10 @@ fn run(bench: Bench) -> Result<()> {
         }
         Bench::Feeds(options) => {
             let report = runtime.block_on(feeds::run(&options))?;
+            (options, report)
+        }
+        Bench::Applicability(options) => {
+            let report = runtime.block_on(applicability::run(&options))?;
             (options, report)
         }
         Bench::Catalogue { options, place } => {

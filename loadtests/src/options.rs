@@ -32,6 +32,12 @@ pub struct Options {
     /// Messages that are sent in a round [default: 40000, quick: 5000]
     #[arg(long, value_name = "COUNT")]
     pub messages: Option<usize>,
+    /// Devices of the fleets that are measured one after the other [default: 10000,100000,1000000, quick: 1000,10000]
+    #[arg(long, value_delimiter = ',', value_name = "COUNT")]
+    pub devices: Vec<u64>,
+    /// Distinct inventories in each fleet [default: 1000, quick: 100]
+    #[arg(long, value_name = "COUNT")]
+    pub inventories: Option<u64>,
     /// The server was started for us: its settings may be changed, so that fsync is measured on and off
     #[arg(long, hide = true)]
     pub own_server: bool,
@@ -63,6 +69,17 @@ impl Options {
     /// How many messages are sent in a round.
     pub fn messages(&self) -> usize {
         self.messages.unwrap_or(if self.quick { 5_000 } else { 40_000 }).max(100)
+    }
+
+    /// How many devices the fleets have.
+    pub fn devices(&self) -> Vec<u64> {
+        let usual: &[u64] = if self.quick { &[1_000, 10_000] } else { &[10_000, 100_000, 1_000_000] };
+        if self.devices.is_empty() { usual.to_vec() } else { self.devices.clone() }
+    }
+
+    /// How many inventories they share.
+    pub fn inventories(&self) -> u64 {
+        self.inventories.unwrap_or(if self.quick { 100 } else { 1_000 }).max(1)
     }
 
     /// How many writers at the same time.

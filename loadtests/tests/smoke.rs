@@ -3,7 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use clap::Parser;
-use loadtests::{eventstore, feeds, messaging, options::Options, plot, report::Report};
+use loadtests::{applicability, eventstore, feeds, messaging, options::Options, plot, report::Report};
 
 #[derive(Parser)]
 struct Arguments {
@@ -21,6 +21,8 @@ fn tiny() -> Options {
         "--stored=600,1500",
         "--writers=1,2",
         "--messages=600",
+        "--devices=40,400",
+        "--inventories=20",
     ];
     Arguments::try_parse_from(arguments).expect("run the tests with `cargo xtask test`").options
 }
@@ -70,4 +72,11 @@ async fn the_bench_of_the_feeds_has_every_row() {
     let report = feeds::run(&tiny()).await.unwrap();
     is_complete(&report, &["month", "fixes"]);
     assert_eq!(report.figures.len(), 2 * 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bench_of_applicability_has_every_row() {
+    let report = applicability::run(&tiny()).await.unwrap();
+    is_complete(&report, &["advisory", "scan"]);
+    assert_eq!(report.figures.len(), 2 * (6 + 3));
 }

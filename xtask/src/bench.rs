@@ -18,7 +18,7 @@ const CATALOGUE_SEARCH: &str = "catalogue-search";
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Options {
-    /// `eventstore`, `messaging` or `feeds`, then its options (see `cargo xtask bench eventstore --help`);
+    /// `eventstore`, `messaging`, `feeds` or `applicability`, then its options (see `cargo xtask bench eventstore --help`);
     /// `catalogue-search`; or `corpus FOLDER`, with a folder of vendors' documents
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     arguments: Vec<String>,

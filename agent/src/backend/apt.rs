@@ -3,16 +3,15 @@
 mod failure;
 mod parse;
 mod private_root;
-mod tool;
 
 use crate::AgentError;
-use crate::backend::{Description, Scan};
+use crate::backend::{Description, Scan, os_release, tool};
 use crate::config::{Config, Mode};
 use crate::files;
+use contracts::VersionOrder;
 use contracts::agent::Inventory;
 use contracts::devices::{AvailableUpdate, PackageVersion};
 use contracts::scheduling::PatchOrder;
-use contracts::{DevicePlatform, OsRelease};
 use parse::{Candidate, Installed, Origin};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -20,6 +19,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 pub use failure::Failure;
+pub(super) use failure::last_words;
 
 /// For questions to dpkg and apt; building apt's cache takes seconds on small machines.
 const QUESTION_LIMIT: Duration = Duration::from_mins(3);
@@ -84,11 +84,7 @@ impl Apt {
     }
 
     pub(super) fn describe(&self) -> Result<Description, AgentError> {
-        let (etc, usr) = (self.within("etc/os-release"), self.within("usr/lib/os-release"));
-        let path = if etc.exists() { etc } else { usr };
-        let text = std::fs::read_to_string(&path).map_err(files::failed("reading", &path))?;
-        let (id, version, os_name) = parse::os_release(&text);
-        Ok(Description { platform: DevicePlatform::Linux, os: OsRelease { id, version }, os_name })
+        os_release::describe(&self.within(""))
     }
 
     pub(super) async fn scan(&self) -> Result<Scan, AgentError> {
@@ -120,7 +116,10 @@ impl Apt {
         available.dedup();
         Ok(Scan {
             os,
-            inventory: Inventory::Packages { packages: installed.into_iter().map(|i| i.package).collect() },
+            inventory: Inventory::Packages {
+                order: VersionOrder::Dpkg,
+                packages: installed.into_iter().map(|i| i.package).collect(),
+            },
             available,
             source: sources_text(origins.values()),
             pending_reboot: self.within("run/reboot-required").exists(),

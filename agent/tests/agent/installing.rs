@@ -20,7 +20,7 @@ fn names(steps: &[JobStep]) -> Vec<&'static str> {
 }
 
 fn version_in(inventory: Option<&Inventory>, name: &str) -> String {
-    let Some(Inventory::Packages { packages }) = inventory else { panic!("no packages") };
+    let Some(Inventory::Packages { packages, .. }) = inventory else { panic!("no packages") };
     packages.iter().find(|p| p.name == name).unwrap().version.clone()
 }
 

@@ -1,17 +1,18 @@
 //! The catalogue of patches as far as it decides what is missing, and what it says of an inventory.
 
-use crate::inventory;
-use contracts::{FixTarget, feeds::PatchFacts};
+use crate::inventory::{self, Known};
+use contracts::{FixTarget, OsRelease, agent::Inventory, feeds::PatchFacts};
 use devices_domain::applicability::{CataloguePatch, Finding, Standing, assess};
 use eventstore::{StoreError, Tx};
-use kernel::{CustomerId, DeviceId, PartnerId, PatchId, Position, Tenant};
+use kernel::{PartnerId, PatchId, Position};
 use sqlx::types::Json;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// What is judged stays judged by one catalogue until the judgement is recorded: a scan holds this lock together with
-/// other scans, a change of the catalogue holds it alone. Else a device that is being scanned while an advisory arrives
-/// would be seen by neither.
+/// A scan is judged by one catalogue until the judgement is recorded: it holds this lock together with other scans, a
+/// change of the catalogue holds it alone. So a device that is being scanned while an advisory arrives is seen by one of
+/// both: either the scan has been recorded, and the change finds the device's inventory among those to be judged; or the
+/// change has been taken in, the scan is judged with it, and the device notes that it was.
 const LOCK: i64 = 0x7066_6361_7461;
 
 /// What the catalogue says of patches.
@@ -41,21 +42,46 @@ impl From<PatchRow> for CataloguePatch {
     }
 }
 
-/// Holds the catalogue as it is, and answers with its position in the log.
-pub(crate) async fn hold(tx: &mut Tx) -> Result<Position, StoreError> {
-    sqlx::query("select pg_advisory_xact_lock_shared($1)").bind(LOCK).execute(&mut **tx).await?;
-    let seq = sqlx::query_scalar("select seq from devices.catalogue").fetch_one(&mut **tx).await?;
-    Ok(Position(seq))
+/// The catalogue, which stays as it is until the transaction ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    /// How far in the log it is.
+    pub(crate) position: Position,
+    /// The last change that was taken in.
+    pub(crate) change: i64,
 }
 
-/// Takes the catalogue for a change that the event at `position` brings.
-pub(crate) async fn take(tx: &mut Tx, position: Position) -> Result<(), StoreError> {
+/// Holds the catalogue as it is.
+pub(crate) async fn hold(tx: &mut Tx) -> Result<Held, StoreError> {
+    sqlx::query("select pg_advisory_xact_lock_shared($1)").bind(LOCK).execute(&mut **tx).await?;
+    let (seq, change) =
+        sqlx::query_as("select seq, change from devices.catalogue").fetch_one(&mut **tx).await?;
+    Ok(Held { position: Position(seq), change })
+}
+
+/// Takes the catalogue for a change that the event at `position` brings; answers with the number of the change.
+pub(crate) async fn take(tx: &mut Tx, position: Position) -> Result<i64, StoreError> {
     sqlx::query("select pg_advisory_xact_lock($1)").bind(LOCK).execute(&mut **tx).await?;
-    sqlx::query("update devices.catalogue set seq = greatest(seq, $1)")
-        .bind(position.0)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
+    let change = sqlx::query_scalar(
+        "update devices.catalogue set seq = greatest(seq, $1), change = change + 1 returning change",
+    )
+    .bind(position.0)
+    .fetch_one(&mut **tx)
+    .await?;
+    Ok(change)
+}
+
+/// A patch as it is known now.
+pub(crate) async fn known(tx: &mut Tx, patch_id: PatchId) -> Result<Option<CataloguePatch>, StoreError> {
+    let row: Option<PatchRow> = sqlx::query_as(
+        "select patch_id, vendor_patch_id, targets, withdrawn, superseded_by
+           from devices.catalogue_patch
+          where patch_id = $1",
+    )
+    .bind(patch_id.0)
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.map(CataloguePatch::from))
 }
 
 /// Keeps a patch as it is now: the platform's (the nil id) for everybody's devices, a partner's for its own.
@@ -91,23 +117,23 @@ pub(crate) async fn keep(tx: &mut Tx, owner: PartnerId, patch: &PatchFacts) -> R
     Ok(())
 }
 
-/// Notes that a newer patch replaces this one; false if it is not known.
-pub(crate) async fn supersede(tx: &mut Tx, patch_id: PatchId, by: PatchId) -> Result<bool, StoreError> {
-    let known = sqlx::query("update devices.catalogue_patch set superseded_by = $2 where patch_id = $1")
+/// Notes that a newer patch replaces this one.
+pub(crate) async fn supersede(tx: &mut Tx, patch_id: PatchId, by: PatchId) -> Result<(), StoreError> {
+    sqlx::query("update devices.catalogue_patch set superseded_by = $2 where patch_id = $1")
         .bind(patch_id.0)
         .bind(by.0)
         .execute(&mut **tx)
         .await?;
-    Ok(known.rows_affected() == 1)
+    Ok(())
 }
 
-/// Notes that the publisher took a patch back; false if it is not known.
-pub(crate) async fn withdraw(tx: &mut Tx, patch_id: PatchId) -> Result<bool, StoreError> {
-    let known = sqlx::query("update devices.catalogue_patch set withdrawn = true where patch_id = $1")
+/// Notes that the publisher took a patch back.
+pub(crate) async fn withdraw(tx: &mut Tx, patch_id: PatchId) -> Result<(), StoreError> {
+    sqlx::query("update devices.catalogue_patch set withdrawn = true where patch_id = $1")
         .bind(patch_id.0)
         .execute(&mut **tx)
         .await?;
-    Ok(known.rows_affected() == 1)
+    Ok(())
 }
 
 /// Under what a patch's targets are found in the index.
@@ -119,8 +145,12 @@ pub(crate) async fn items(tx: &mut Tx, patch_id: PatchId) -> Result<Vec<String>,
     Ok(items)
 }
 
-/// All that the catalogue says of an inventory.
-pub(crate) async fn judge(tx: &mut Tx, hash: &str) -> Result<Findings, StoreError> {
+/// All that the catalogue says of an inventory, whose content is read unless it is at hand.
+pub(crate) async fn judge(
+    tx: &mut Tx,
+    hash: &str,
+    at_hand: Option<(&OsRelease, &Inventory)>,
+) -> Result<Findings, StoreError> {
     // What replaces a patch belongs to its judgement, also where it applies to other things.
     let rows: Vec<PatchRow> = sqlx::query_as(
         "with recursive relevant as (
@@ -142,25 +172,24 @@ pub(crate) async fn judge(tx: &mut Tx, hash: &str) -> Result<Findings, StoreErro
     .fetch_all(&mut **tx)
     .await?;
     let patches: Vec<CataloguePatch> = rows.into_iter().map(CataloguePatch::from).collect();
-    judge_by(tx, hash, &patches).await
+    if let Some((os, content)) = at_hand {
+        return Ok(assess(os, content, &patches));
+    }
+    let inventory = inventory::read(tx, &[hash], None).await?.remove(hash);
+    let Known { os, content } =
+        inventory.ok_or_else(|| StoreError::Corrupt { what: format!("devices.inventory has no {hash}") })?;
+    Ok(assess(&os, &content, &patches))
 }
 
-/// What these patches say of an inventory.
-pub(crate) async fn judge_by(
+/// These patches with all that they replace or are replaced by, as far as `owner` sees them: everybody's, and its own.
+pub(crate) async fn families(
     tx: &mut Tx,
-    hash: &str,
-    patches: &[CataloguePatch],
-) -> Result<Findings, StoreError> {
-    let items: Vec<String> = patches.iter().flat_map(|patch| &patch.targets).map(inventory::item).collect();
-    let (os, content) = inventory::part(tx, hash, &items).await?;
-    Ok(assess(&os, &content, patches))
-}
-
-/// A patch with all that it replaces or is replaced by.
-pub(crate) async fn family(tx: &mut Tx, patch_id: PatchId) -> Result<Vec<CataloguePatch>, StoreError> {
+    owner: PartnerId,
+    patches: &[Uuid],
+) -> Result<Vec<CataloguePatch>, StoreError> {
     let rows: Vec<PatchRow> = sqlx::query_as(
         "with recursive family as (
-           select $1::uuid as patch_id
+           select unnest($1::uuid[]) as patch_id
            union
            select next.patch_id
              from family f
@@ -168,50 +197,23 @@ pub(crate) async fn family(tx: &mut Tx, patch_id: PatchId) -> Result<Vec<Catalog
               select p.superseded_by as patch_id
                 from devices.catalogue_patch p
                where p.patch_id = f.patch_id and p.superseded_by is not null
+                 and p.partner_id = any (array[$2, $3])
               union all
               select p.patch_id
                 from devices.catalogue_patch p
                where p.superseded_by = f.patch_id
+                 and p.partner_id = any (array[$2, $3])
             ) next
          )
          select p.patch_id, p.vendor_patch_id, p.targets, p.withdrawn, p.superseded_by
            from devices.catalogue_patch p
-           join family f on f.patch_id = p.patch_id",
+           join family f on f.patch_id = p.patch_id
+          where p.partner_id = any (array[$2, $3])",
     )
-    .bind(patch_id.0)
+    .bind(patches)
+    .bind(owner.0)
+    .bind(Uuid::nil())
     .fetch_all(&mut **tx)
     .await?;
     Ok(rows.into_iter().map(CataloguePatch::from).collect())
-}
-
-/// A device that holds something an advisory names.
-#[derive(Debug)]
-pub(crate) struct Holder {
-    /// The device.
-    pub(crate) device_id: DeviceId,
-    /// Whose it is.
-    pub(crate) tenant: Tenant,
-    /// Its inventory.
-    pub(crate) hash: String,
-}
-
-/// The devices whose inventory holds one of the items, by inventory.
-pub(crate) async fn holders(tx: &mut Tx, items: &[String]) -> Result<Vec<Holder>, StoreError> {
-    let rows: Vec<(Uuid, Uuid, Uuid, String)> = sqlx::query_as(
-        "select d.device_id, d.partner_id, d.customer_id, d.inventory_hash
-           from devices.device d
-          where d.inventory_hash in (select hash from devices.inventory_item where item = any($1))
-          order by d.inventory_hash, d.device_id",
-    )
-    .bind(items)
-    .fetch_all(&mut **tx)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(device, partner, customer, hash)| Holder {
-            device_id: DeviceId(device),
-            tenant: Tenant::customer(PartnerId(partner), CustomerId(customer)),
-            hash,
-        })
-        .collect())
 }

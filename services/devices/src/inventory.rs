@@ -1,19 +1,24 @@
 //! Inventories, kept once per content, with the index from what advisories name to who has it.
 
 use contracts::{
-    FixTarget, OsRelease,
+    FixTarget, OsRelease, VersionOrder,
     agent::{InstalledPackage, Inventory},
 };
+use devices_domain::release;
 use eventstore::{StoreError, Tx};
 use sqlx::types::Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Under what an advisory's target is found in the index.
 pub(crate) fn item(target: &FixTarget) -> String {
     match target {
         FixTarget::SourcePackage { os, source, .. } => source_item(os, source),
         FixTarget::Kb { kb, .. } => kb_item(kb),
-        FixTarget::BinaryPackage { os, package, .. } => format!("{}/binary/{package}", os.key()),
+        // Alpine's databases name what packages were built from.
+        FixTarget::BinaryPackage { os, package, order: VersionOrder::Apk, .. } => source_item(os, package),
+        FixTarget::BinaryPackage { os, package, order: VersionOrder::Dpkg | VersionOrder::Rpm, .. } => {
+            binary_item(os, package)
+        }
         FixTarget::OemComponent { os, vendor, component, .. } => {
             format!("{}/oem/{vendor}/{component}", os.key())
         }
@@ -22,6 +27,10 @@ pub(crate) fn item(target: &FixTarget) -> String {
 
 fn source_item(os: &OsRelease, source: &str) -> String {
     format!("{}/{source}", os.key())
+}
+
+fn binary_item(os: &OsRelease, package: &str) -> String {
+    format!("{}/binary/{package}", os.key())
 }
 
 fn kb_item(kb: &str) -> String {
@@ -38,26 +47,27 @@ pub(crate) async fn keep(
     os: &OsRelease,
     content: &Inventory,
 ) -> Result<i32, StoreError> {
-    let count = match content {
-        Inventory::Packages { packages } => packages.len(),
-        Inventory::WindowsUpdates { installed, .. } => installed.len(),
+    let (count, order) = match content {
+        Inventory::Packages { order, packages } => (packages.len(), *order),
+        Inventory::WindowsUpdates { installed, .. } => (installed.len(), VersionOrder::default()),
     };
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     let new = sqlx::query(
-        "insert into devices.inventory (hash, os_id, os_version, item_count)
-         values ($1, $2, $3, $4)
+        "insert into devices.inventory (hash, os_id, os_version, item_count, version_order)
+         values ($1, $2, $3, $4, $5)
          on conflict do nothing",
     )
     .bind(hash)
     .bind(&os.id)
     .bind(&os.version)
     .bind(count)
+    .bind(word(order))
     .execute(&mut **tx)
     .await?
     .rows_affected();
     if new == 1 {
         match content {
-            Inventory::Packages { packages } => keep_packages(tx, hash, os, packages).await?,
+            Inventory::Packages { order, packages } => keep_packages(tx, hash, os, *order, packages).await?,
             Inventory::WindowsUpdates { installed, applicable, .. } => {
                 keep_updates(tx, hash, installed, applicable).await?;
             }
@@ -70,14 +80,26 @@ async fn keep_packages(
     tx: &mut Tx,
     hash: &str,
     os: &OsRelease,
+    order: VersionOrder,
     packages: &[InstalledPackage],
 ) -> Result<(), StoreError> {
-    let mut by_source: BTreeMap<&str, Vec<&InstalledPackage>> = BTreeMap::new();
+    let os = release::advised(os);
+    let (by_source, by_name) = match order {
+        VersionOrder::Dpkg => (true, true),
+        VersionOrder::Rpm => (false, true),
+        VersionOrder::Apk => (true, false),
+    };
+    let mut by_item: BTreeMap<String, Vec<&InstalledPackage>> = BTreeMap::new();
     for package in packages {
-        by_source.entry(&package.source).or_default().push(package);
+        if by_source {
+            by_item.entry(source_item(&os, &package.source)).or_default().push(package);
+        }
+        if by_name {
+            by_item.entry(binary_item(&os, &package.name)).or_default().push(package);
+        }
     }
-    let items: Vec<String> = by_source.keys().map(|source| source_item(os, source)).collect();
-    let lists: Vec<Json<Vec<&InstalledPackage>>> = by_source.into_values().map(Json).collect();
+    let (items, lists): (Vec<String>, Vec<_>) =
+        by_item.into_iter().map(|(item, list)| (item, Json(list))).unzip();
     sqlx::query(
         "insert into devices.inventory_item (item, hash, packages)
          select new.item, $1, new.packages
@@ -124,50 +146,127 @@ pub(crate) async fn item_count(tx: &mut Tx, hash: &str) -> Result<Option<i32>, S
     Ok(count)
 }
 
+/// An inventory, or the part of it that somebody asked for.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// The release, as the device gives it.
+    pub(crate) os: OsRelease,
+    /// What is installed.
+    pub(crate) content: Inventory,
+}
+
+#[derive(sqlx::FromRow)]
+struct InventoryRow {
+    hash: String,
+    os_id: String,
+    os_version: String,
+    version_order: String,
+}
+
 #[derive(sqlx::FromRow)]
 struct ItemRow {
+    hash: String,
     item: String,
     packages: Option<Json<Vec<InstalledPackage>>>,
     applicable: Option<bool>,
 }
 
-/// The release of an inventory, and as much of its content as `items` name.
-pub(crate) async fn part(
+/// Several inventories by their hashes, with as much of their content as `items` name; without names, all of it.
+pub(crate) async fn read(
     tx: &mut Tx,
-    hash: &str,
-    items: &[String],
-) -> Result<(OsRelease, Inventory), StoreError> {
-    let (id, version): (String, String) =
-        sqlx::query_as("select os_id, os_version from devices.inventory where hash = $1")
-            .bind(hash)
-            .fetch_one(&mut **tx)
-            .await?;
-    let rows: Vec<ItemRow> = sqlx::query_as(
-        "select item, packages, applicable
-           from devices.inventory_item
-          where hash = $1 and item = any($2)",
+    hashes: &[&str],
+    items: Option<&[String]>,
+) -> Result<HashMap<String, Known>, StoreError> {
+    let heads: Vec<InventoryRow> = sqlx::query_as(
+        "select hash, os_id, os_version, version_order from devices.inventory where hash = any($1)",
     )
-    .bind(hash)
-    .bind(items)
+    .bind(hashes)
     .fetch_all(&mut **tx)
     .await?;
-    let (mut packages, mut installed, mut offered) = (Vec::new(), Vec::new(), Vec::new());
+    let rows: Vec<ItemRow> =
+        match items {
+            // By the item: the index begins with it, and so few are asked for.
+            Some(items) => {
+                sqlx::query_as(
+                    "select hash, item, packages, applicable
+                   from devices.inventory_item
+                  where item = any($1) and hash = any($2)",
+                )
+                .bind(items)
+                .bind(hashes)
+                .fetch_all(&mut **tx)
+                .await?
+            }
+            None => sqlx::query_as(
+                "select hash, item, packages, applicable from devices.inventory_item where hash = any($1)",
+            )
+            .bind(hashes)
+            .fetch_all(&mut **tx)
+            .await?,
+        };
+    let mut contents: HashMap<String, Content> = HashMap::new();
     for row in rows {
+        contents.entry(row.hash.clone()).or_default().add(row)?;
+    }
+    heads
+        .into_iter()
+        .map(|head| {
+            let content = contents.remove(&head.hash).unwrap_or_default().whole(order(&head)?);
+            let os = OsRelease { id: head.os_id, version: head.os_version };
+            Ok((head.hash, Known { os, content }))
+        })
+        .collect()
+}
+
+/// What was read of an inventory so far.
+#[derive(Default)]
+struct Content {
+    // A package is in the index by its own name and by its source's.
+    packages: BTreeSet<InstalledPackage>,
+    installed: Vec<String>,
+    offered: Vec<String>,
+}
+
+impl Content {
+    fn add(&mut self, row: ItemRow) -> Result<(), StoreError> {
         match (row.packages, row.applicable, row.item.strip_prefix(KB_PREFIX)) {
-            (Some(Json(list)), None, None) => packages.extend(list),
-            (None, Some(true), Some(kb)) => offered.push(kb.to_owned()),
-            (None, Some(false), Some(kb)) => installed.push(kb.to_owned()),
+            (Some(Json(list)), None, None) => self.packages.extend(list),
+            (None, Some(true), Some(kb)) => self.offered.push(kb.to_owned()),
+            (None, Some(false), Some(kb)) => self.installed.push(kb.to_owned()),
             _ => {
-                return Err(StoreError::Corrupt {
-                    what: format!("devices.inventory_item {} of {hash}", row.item),
-                });
+                let what = format!("devices.inventory_item {} of {}", row.item, row.hash);
+                return Err(StoreError::Corrupt { what });
+            }
+        }
+        Ok(())
+    }
+
+    fn whole(self, order: VersionOrder) -> Inventory {
+        if self.installed.is_empty() && self.offered.is_empty() {
+            Inventory::Packages { order, packages: self.packages.into_iter().collect() }
+        } else {
+            Inventory::WindowsUpdates {
+                installed: self.installed,
+                applicable: self.offered,
+                build: String::new(),
             }
         }
     }
-    let content = if installed.is_empty() && offered.is_empty() {
-        Inventory::Packages { packages }
-    } else {
-        Inventory::WindowsUpdates { installed, applicable: offered, build: String::new() }
-    };
-    Ok((OsRelease { id, version }, content))
+}
+
+fn word(order: VersionOrder) -> &'static str {
+    match order {
+        VersionOrder::Dpkg => "dpkg",
+        VersionOrder::Rpm => "rpm",
+        VersionOrder::Apk => "apk",
+    }
+}
+
+fn order(row: &InventoryRow) -> Result<VersionOrder, StoreError> {
+    [VersionOrder::Dpkg, VersionOrder::Rpm, VersionOrder::Apk]
+        .into_iter()
+        .find(|order| word(*order) == row.version_order)
+        .ok_or_else(|| StoreError::Corrupt {
+            what: format!("devices.inventory {} in the order {:?}", row.hash, row.version_order),
+        })
 }

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! agents ──HTTP──▶ agents::* ──▶ inventory, catalogue ──▶ Device::decide ──▶ event store
-//!                     ▲ jobs                  ▲
-//! scheduling ─────────┴──── reactor ──────────┴──── feeds
+//!                     ▲ jobs              ▲       ▲ many devices at once
+//! scheduling ─────────┴──── reactor ──────┴─▶ judgements
+//!                             ▲ feeds
 //! ```
 
 mod agents;
@@ -14,6 +15,7 @@ mod fault;
 mod groups;
 mod inventory;
 mod job_key;
+mod judgements;
 mod reactor;
 mod sweep;
 mod wake;
@@ -31,7 +33,9 @@ pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<S
     let tokens = commands::TokenKey::new(settings)?;
     let foundation = Foundation::lay(Service::Devices, settings, lifecycle).await?;
     let wake = wake::Wake::new();
-    foundation.consume(reactor::Reactor::new(foundation.store.clone(), wake.clone()));
+    let bell = judgements::Bell::default();
+    foundation.consume(reactor::Reactor::new(wake.clone(), bell.clone()));
+    foundation.background("judgements", judgements::run(foundation.clone(), bell));
     foundation.background("sweep", sweep::run(foundation.clone(), config.clone()));
     let agents = Agents::new(foundation.clone(), config, job_key, wake);
     let server = foundation

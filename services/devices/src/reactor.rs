@@ -1,6 +1,10 @@
 //! Reacts to the catalogue, to what scheduling wants of devices, and to new customers.
 
-use crate::{catalogue, wake::Wake};
+use crate::{
+    catalogue,
+    judgements::{self, Bell, Change},
+    wake::Wake,
+};
 use chrono::TimeDelta;
 use contracts::{
     agent::Work,
@@ -8,29 +12,31 @@ use contracts::{
     scheduling::{DeviceJobEvent, DeviceJobQueued, ScanJobEvent, ScanRequested},
     tenancy::CustomerRegistered,
 };
-use devices_domain::{DELTAS_MAX, Device, DeviceCommand, Seen, applicability::Finding};
-use eventstore::{Store, StoreError, Target, Tx};
-use kernel::{DeviceId, Envelope, EventData, JobId, PatchId, Scope, StreamId, Tenant};
-use messaging::{Consumer, HandlerError, Outcome, settled};
+use devices_domain::applicability::CataloguePatch;
+use eventstore::{StoreError, Tx};
+use kernel::{DeviceId, Envelope, EventData, JobId, Tenant};
+use messaging::{Consumer, HandlerError, Outcome};
 use sqlx::types::Json;
 use std::{collections::BTreeSet, time::Duration};
 use uuid::Uuid;
 
 /// The patch's publication may still wait in a retry queue; by then it has arrived.
 const CATALOGUE_DELAY: Duration = Duration::from_secs(1);
+/// Events of one transaction: some 100 ms with changes of the catalogue alone.
+const BATCH: usize = 50;
 /// A scan that could not be delivered for so long is of no use: the agent scans by itself when it is back.
 const SCAN_JOB_VALIDITY: TimeDelta = TimeDelta::days(1);
 
 /// The one consumer of the service; handles events in their order.
 pub(crate) struct Reactor {
-    store: Store,
     wake: Wake,
+    bell: Bell,
 }
 
 impl Reactor {
-    /// A reactor that appends to `store` and rings for waiting agents.
-    pub(crate) fn new(store: Store, wake: Wake) -> Self {
-        Self { store, wake }
+    /// A reactor that rings for waiting agents, and for whoever judges inventories.
+    pub(crate) fn new(wake: Wake, bell: Bell) -> Self {
+        Self { wake, bell }
     }
 }
 
@@ -52,9 +58,9 @@ impl Consumer for Reactor {
         ]
     }
 
-    // A change of the catalogue judges all devices that hold the package: that is long enough for one transaction.
+    // It only keeps rows; scans wait while it changes the catalogue.
     fn batch(&self) -> usize {
-        1
+        BATCH
     }
 
     async fn handle(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
@@ -75,96 +81,74 @@ impl Consumer for Reactor {
 
 impl Reactor {
     async fn catalogue_changed(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
-        catalogue::take(tx, event.seq).await?;
-        let known = match event.read::<PatchEvent>()? {
-            PatchEvent::PatchPublished(fact) => return self.patch_changed(tx, event, &fact.patch).await,
-            PatchEvent::PatchRevised(fact) => return self.patch_changed(tx, event, &fact.patch).await,
+        let number = catalogue::take(tx, event.seq).await?;
+        match event.read::<PatchEvent>()? {
+            PatchEvent::PatchPublished(fact) => self.patch_changed(tx, event, number, &fact.patch).await,
+            PatchEvent::PatchRevised(fact) => self.patch_changed(tx, event, number, &fact.patch).await,
             PatchEvent::PatchSuperseded(fact) => {
-                catalogue::supersede(tx, fact.patch_id, fact.superseded_by).await?.then_some(fact.patch_id)
+                let patch_id = fact.patch_id;
+                let before = catalogue::known(tx, patch_id).await?;
+                catalogue::supersede(tx, patch_id, fact.superseded_by).await?;
+                self.standing_changed(tx, Change { number, event, patch_id, before }).await
             }
             PatchEvent::PatchWithdrawn(fact) => {
-                catalogue::withdraw(tx, fact.patch_id).await?.then_some(fact.patch_id)
+                let patch_id = fact.patch_id;
+                let before = catalogue::known(tx, patch_id).await?;
+                catalogue::withdraw(tx, patch_id).await?;
+                self.standing_changed(tx, Change { number, event, patch_id, before }).await
             }
             // When it was published does not change where it applies.
-            PatchEvent::PatchMarkedOutOfBand(_) => return Ok(Outcome::Handled),
-        };
-        let Some(patch_id) = known else { return Ok(Outcome::RetryAfter(CATALOGUE_DELAY)) };
-        let items = catalogue::items(tx, patch_id).await?;
-        self.judge_anew(tx, event, patch_id, &items).await
+            PatchEvent::PatchMarkedOutOfBand(_) => Ok(Outcome::Handled),
+        }
+    }
+
+    async fn standing_changed(&self, tx: &mut Tx, change: Change<'_>) -> Result<Outcome, HandlerError> {
+        if change.before.is_none() {
+            return Ok(Outcome::RetryAfter(CATALOGUE_DELAY));
+        }
+        let items = catalogue::items(tx, change.patch_id).await?;
+        self.queue(tx, &change, &items).await
     }
 
     async fn patch_changed(
         &self,
         tx: &mut Tx,
         event: &Envelope,
+        number: i64,
         patch: &PatchFacts,
     ) -> Result<Outcome, HandlerError> {
+        let before = catalogue::known(tx, patch.patch_id).await?;
+        // Most revisions are about a patch's texts.
+        let is_same = |before: &CataloguePatch| {
+            before.targets == patch.targets && before.vendor_patch_id == patch.vendor_patch_id
+        };
+        if before.as_ref().is_some_and(is_same) {
+            return Ok(Outcome::Handled);
+        }
         // Who was affected before may not be any more.
         let mut items: BTreeSet<String> = catalogue::items(tx, patch.patch_id).await?.into_iter().collect();
         catalogue::keep(tx, event.tenant.partner_id, patch).await?;
         items.extend(catalogue::items(tx, patch.patch_id).await?);
         let items: Vec<String> = items.into_iter().collect();
-        self.judge_anew(tx, event, patch.patch_id, &items).await
+        self.queue(tx, &Change { number, event, patch_id: patch.patch_id, before }, &items).await
     }
 
-    /// Judges the devices that hold one of the items, and no other; equal inventories once.
-    async fn judge_anew(
+    async fn queue(
         &self,
         tx: &mut Tx,
-        event: &Envelope,
-        patch_id: PatchId,
+        change: &Change<'_>,
         items: &[String],
     ) -> Result<Outcome, HandlerError> {
-        let holders = catalogue::holders(tx, items).await?;
-        if holders.is_empty() {
-            return Ok(Outcome::Handled);
-        }
-        let family = catalogue::family(tx, patch_id).await?;
-        for same in holders.chunk_by(|a, b| a.hash == b.hash) {
-            let Some(first) = same.first() else { continue };
-            let findings = catalogue::judge_by(tx, &first.hash, &family).await?;
-            for holder in same {
-                self.compare(tx, event, holder, &findings).await?;
-            }
-        }
+        judgements::queue(tx, change, items).await?;
+        self.bell.ring();
         Ok(Outcome::Handled)
-    }
-
-    async fn compare(
-        &self,
-        tx: &mut Tx,
-        event: &Envelope,
-        holder: &catalogue::Holder,
-        findings: &catalogue::Findings,
-    ) -> Result<(), HandlerError> {
-        let missing = findings.values().filter(|finding| matches!(finding, Finding::Missing(_))).count();
-        // Before the stream: everyone locks in this order.
-        sqlx::query("update devices.device set missing_bound = missing_bound + $2 where device_id = $1")
-            .bind(holder.device_id.0)
-            .bind(i32::try_from(missing).unwrap_or(i32::MAX))
-            .execute(&mut **tx)
-            .await?;
-        for part in 0..=findings.len() / DELTAS_MAX {
-            let cause = event.reaction("devices", &format!("compare {} {part}", holder.device_id));
-            let target = Target {
-                // A partner's own patch is judged in the partner's scope, where there are no other devices.
-                scope: &Scope::partner_of(event.tenant),
-                tenant: holder.tenant,
-                stream_id: StreamId(holder.device_id.0),
-                cause: &cause,
-                occurred_at: None,
-            };
-            let command = DeviceCommand::Compare { findings: findings.clone(), seen: Seen::InCatalogue };
-            settled(self.store.execute_in::<Device>(tx, target, command).await)?;
-        }
-        Ok(())
     }
 
     async fn scan_requested(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
         match event.read::<ScanJobEvent>()? {
             ScanJobEvent::ScanRequested(fact) => {
                 let expires_at = event.recorded_at + SCAN_JOB_VALIDITY;
-                self.queue(tx, event, fact.job_id, fact.device_id, &Work::Scan, expires_at).await
+                self.queue_job(tx, event, fact.job_id, fact.device_id, &Work::Scan, expires_at).await
             }
             ScanJobEvent::ScanInitiated(_)
             | ScanJobEvent::ScanJobCompleted(_)
@@ -176,7 +160,7 @@ impl Reactor {
         match event.read::<DeviceJobEvent>()? {
             DeviceJobEvent::DeviceJobQueued(fact) => {
                 let work = Work::Install { patches: fact.patches, reboot_policy: fact.reboot_policy };
-                self.queue(tx, event, fact.job_id, fact.device_id, &work, fact.expires_at).await
+                self.queue_job(tx, event, fact.job_id, fact.device_id, &work, fact.expires_at).await
             }
             DeviceJobEvent::DeviceJobSkipped(_)
             | DeviceJobEvent::DeviceJobDispatched(_)
@@ -192,7 +176,7 @@ impl Reactor {
         }
     }
 
-    async fn queue(
+    async fn queue_job(
         &self,
         tx: &mut Tx,
         event: &Envelope,

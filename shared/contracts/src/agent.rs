@@ -15,7 +15,7 @@
 
 use crate::devices::{AgentMode, AvailableUpdate, JobStep};
 use crate::scheduling::{PatchOrder, RebootPolicy};
-use crate::{DevicePlatform, OsRelease};
+use crate::{DevicePlatform, OsRelease, VersionOrder};
 use chrono::{DateTime, Utc};
 use kernel::{CustomerId, DeviceId, JobId};
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,9 @@ pub struct CheckInAnswer {
 }
 
 /// An installed package.
+///
+/// Of rpm, a version is `version-release`, with its epoch in front where that is not zero, and the source is that of the
+/// source package's file, which knows no epoch. Of apk, the source is the origin, which has the package's own version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InstalledPackage {
@@ -100,6 +103,9 @@ pub struct InstalledPackage {
     pub source: String,
     /// Version of the source package.
     pub source_version: String,
+    /// Module stream that it was installed from (`nodejs:18`), where rpm says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
 }
 
 /// What is installed.
@@ -108,6 +114,10 @@ pub struct InstalledPackage {
 pub enum Inventory {
     /// Packages of a distribution, sorted.
     Packages {
+        /// By whose rules their versions are compared. Left out for dpkg: older agents know no other, and the hash of an
+        /// inventory must not depend on the agent's age.
+        #[serde(default, skip_serializing_if = "is_dpkg")]
+        order: VersionOrder,
         /// The packages.
         packages: Vec<InstalledPackage>,
     },
@@ -120,6 +130,11 @@ pub enum Inventory {
         /// Build (`10.0.22621.3007`).
         build: String,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_dpkg(order: &VersionOrder) -> bool {
+    *order == VersionOrder::Dpkg
 }
 
 /// The bytes whose SHA-256 (lowercase hex) is the inventory's hash: the canonical JSON of release and inventory.

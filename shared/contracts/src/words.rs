@@ -90,11 +90,12 @@ pub enum OutOfBandReason {
 }
 
 /// By whose rules versions of a package are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum VersionOrder {
     /// Debian's: `1:2.0~rc1-1`.
+    #[default]
     Dpkg,
     /// RPM's epoch, version and release.
     Rpm,

@@ -12,6 +12,7 @@ mod follower;
 mod leadership;
 mod load;
 mod log;
+mod many;
 mod migrate;
 mod partitions;
 mod privacy;

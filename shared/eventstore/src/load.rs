@@ -19,7 +19,7 @@ pub(crate) struct Loaded<S> {
 }
 
 #[derive(sqlx::FromRow)]
-struct StreamRow {
+pub(crate) struct StreamRow {
     pos: Option<i64>,
     version: i64,
     event_type: Option<String>,
@@ -115,7 +115,7 @@ pub(crate) async fn load_several<A: Aggregate>(
 }
 
 /// None where the rows begin with a snapshot that cannot be read.
-fn fold_rows<A: Aggregate>(
+pub(crate) fn fold_rows<A: Aggregate>(
     stream_id: StreamId,
     command_id: Option<CommandId>,
     rows: Vec<StreamRow>,

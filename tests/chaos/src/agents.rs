@@ -8,7 +8,7 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use contracts::{
-    DevicePlatform, OsRelease, Service,
+    DevicePlatform, OsRelease, Service, VersionOrder,
     agent::{EnrolAnswer, EnrolRequest, InstalledPackage, Inventory, Receipt, ScanReport, inventory_bytes},
     devices::AgentMode,
 };
@@ -219,11 +219,12 @@ fn inventory(installed: &[bool]) -> Inventory {
                 architecture: "amd64".to_owned(),
                 source: package(patch),
                 source_version: version.to_owned(),
+                module: None,
             }
         })
         .collect();
     packages.sort();
-    Inventory::Packages { packages }
+    Inventory::Packages { order: VersionOrder::Dpkg, packages }
 }
 
 /// One attempt whose answer is JSON.

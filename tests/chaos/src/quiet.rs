@@ -86,6 +86,13 @@ impl Outlook<'_> {
         if postponed > 0 {
             open.push(format!("{postponed} events are to be tried again"));
         }
+        let judgements: i64 =
+            sqlx::query_scalar("select count(*) from devices.judgement").fetch_one(&mut database).await?;
+        if judgements > 0 {
+            open.push(format!(
+                "devices of {judgements} inventories are to be told of changes of the catalogue"
+            ));
+        }
         let probed = self.probe.count();
         if i64::try_from(probed).unwrap_or(0) < events {
             open.push(format!("the probe has seen {probed} of {events} events"));

@@ -15,7 +15,7 @@ use std::{
 const MAY_DEPEND_ON_ALL: [&str; 4] = ["patchfleet", "journeys", "loadtests", "xtask"];
 
 /// Pure besides every `*-domain` crate.
-const PURE: [&str; 4] = ["kernel", "contracts", "scenario", "feeds-documents"];
+const PURE: [&str; 5] = ["kernel", "contracts", "scenario", "versions", "feeds-documents"];
 
 /// Crates that reach the world; a name also stands for the family `<name>-…` and `<name>_…`.
 const IMPURE: [&str; 6] = ["tokio", "sqlx", "lapin", "actix", "reqwest", "opentelemetry"];

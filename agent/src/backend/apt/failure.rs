@@ -1,7 +1,7 @@
 //! Why the package manager did not do what it was asked, in classes and in its own words.
 
-use super::tool::Finished;
 use crate::AgentError;
+use crate::backend::tool::Finished;
 use crate::error::chain;
 
 /// Characters of the package manager's words that are reported.
@@ -99,7 +99,7 @@ impl From<AgentError> for Failure {
 }
 
 /// The last lines that say something, without control characters.
-pub(super) fn last_words(text: &str) -> String {
+pub(in crate::backend) fn last_words(text: &str) -> String {
     let lines: Vec<String> = text
         .lines()
         .map(|line| line.rsplit('\r').next().unwrap_or_default())
@@ -114,7 +114,7 @@ pub(super) fn last_words(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Failure, REASON_CHARS_MAX, last_words};
-    use crate::backend::apt::tool::Finished;
+    use crate::backend::tool::Finished;
 
     fn class(stderr: &str) -> &'static str {
         Failure::of(

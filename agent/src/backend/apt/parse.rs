@@ -39,7 +39,7 @@ fn installed_line(line: &str) -> Option<Installed> {
         (configured.clone(), without_binary_rebuild(&configured).to_owned())
     };
     Some(Installed {
-        package: InstalledPackage { name, version, architecture, source, source_version },
+        package: InstalledPackage { name, version, architecture, source, source_version, module: None },
         whole,
     })
 }
@@ -157,20 +157,6 @@ pub(super) fn candidates(text: &str) -> HashMap<String, Candidate> {
         }
     }
     found
-}
-
-/// Reads `os-release(5)`: id, version and readable name.
-pub(super) fn os_release(text: &str) -> (String, String, String) {
-    let field = |name: &str| {
-        let value = text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
-        value.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
-    };
-    let or = |value: String, other: &dyn Fn() -> String| if value.is_empty() { other() } else { value };
-    let id = or(field("ID"), &|| "linux".to_owned());
-    // Debian's testing and unstable have no version, only a name.
-    let version = or(field("VERSION_ID"), &|| or(field("VERSION_CODENAME"), &|| "rolling".to_owned()));
-    let name = or(field("PRETTY_NAME"), &|| format!("{id} {version}"));
-    (id, version, name)
 }
 
 /// Whether dpkg allows a package to have this name, with an optional architecture (`libc6:i386`).

@@ -1,19 +1,18 @@
 //! Which patches an inventory lacks, has, or has no use for.
 //!
-//! Linux: a patch is missing where a binary package built from one of its source packages is below the fixed version.
+//! Linux: a patch is missing where a package that it mends is below the fixed version, in the distribution's own order.
 //! Windows: the device's Update Agent says which KBs apply; the catalogue adds the rest.
 
-use crate::DebianVersion;
-use contracts::{
-    FixTarget, OsRelease,
-    agent::{InstalledPackage, Inventory},
-    devices::MissingPackage,
-};
+mod shelf;
+
+use contracts::{FixTarget, OsRelease, agent::Inventory, devices::MissingPackage};
 use kernel::PatchId;
+use serde::{Deserialize, Serialize};
+use shelf::Shelf;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What applicability needs to know of a patch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CataloguePatch {
     /// The patch.
     pub patch_id: PatchId,
@@ -25,8 +24,18 @@ pub struct CataloguePatch {
     pub standing: Standing,
 }
 
+impl CataloguePatch {
+    /// What replaces it, if anything does.
+    pub fn successor(&self) -> Option<PatchId> {
+        match self.standing {
+            Standing::Superseded { by } => Some(by),
+            Standing::Current | Standing::Withdrawn => None,
+        }
+    }
+}
+
 /// Whether a patch is still the vendor's word.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Standing {
     /// It is.
     Current,
@@ -40,7 +49,7 @@ pub enum Standing {
 }
 
 /// What an inventory says of a patch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Finding {
     /// Applicable and not installed.
     Missing(Vec<MissingPackage>),
@@ -51,7 +60,7 @@ pub enum Finding {
 }
 
 /// Why a patch has no use here.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Reason {
     /// A newer one is installed or to be installed instead.
     #[error("superseded by {by}")]
@@ -95,6 +104,21 @@ pub fn assess(
     findings
 }
 
+/// What is news in `after` for whoever knows `before`: what became missing or is missing otherwise than it was, and what
+/// was missing and no longer is.
+pub fn news(
+    before: &BTreeMap<PatchId, Finding>,
+    after: BTreeMap<PatchId, Finding>,
+) -> BTreeMap<PatchId, Finding> {
+    let is_news = |id: &PatchId, now: &Finding| match (before.get(id), now) {
+        (Some(Finding::Missing(then)), Finding::Missing(now)) => then != now,
+        (Some(Finding::Missing(_)), Finding::Installed | Finding::NotApplicable(_))
+        | (Some(Finding::Installed | Finding::NotApplicable(_)) | None, Finding::Missing(_)) => true,
+        (_, Finding::Installed | Finding::NotApplicable(_)) => false,
+    };
+    after.into_iter().filter(|(id, now)| is_news(id, now)).collect()
+}
+
 /// The nearest patch in the chain of supersedence that is installed or missing here.
 fn replacement<'a>(
     patch: &CataloguePatch,
@@ -115,88 +139,6 @@ fn replacement<'a>(
         standing = &newer.standing;
     }
     None
-}
-
-/// An inventory, arranged for looking up.
-struct Shelf<'a> {
-    os: &'a OsRelease,
-    by_source: HashMap<&'a str, Vec<&'a InstalledPackage>>,
-    installed: BTreeSet<&'a str>,
-    applicable: BTreeSet<&'a str>,
-}
-
-impl<'a> Shelf<'a> {
-    fn of(os: &'a OsRelease, inventory: &'a Inventory) -> Self {
-        let mut shelf =
-            Self { os, by_source: HashMap::new(), installed: BTreeSet::new(), applicable: BTreeSet::new() };
-        match inventory {
-            Inventory::Packages { packages } => {
-                for package in packages {
-                    shelf.by_source.entry(&package.source).or_default().push(package);
-                }
-            }
-            Inventory::WindowsUpdates { installed, applicable, .. } => {
-                shelf.installed = installed.iter().map(String::as_str).collect();
-                shelf.applicable = applicable.iter().map(String::as_str).collect();
-            }
-        }
-        shelf
-    }
-
-    fn judge(&self, patch: &CataloguePatch) -> Finding {
-        if patch.standing == Standing::Withdrawn {
-            return Finding::NotApplicable(Reason::Withdrawn);
-        }
-        let mut applies = false;
-        let mut missing = BTreeSet::new();
-        for target in &patch.targets {
-            match target {
-                FixTarget::SourcePackage { os, source, fixed_version } if os == self.os => {
-                    let (packages, Ok(fixed)) =
-                        (self.by_source.get(source.as_str()), fixed_version.parse::<DebianVersion>())
-                    else {
-                        continue;
-                    };
-                    for package in packages.into_iter().flatten() {
-                        applies = true;
-                        if below(&package.source_version, &fixed) {
-                            missing.insert(MissingPackage {
-                                name: package.name.clone(),
-                                installed_version: package.version.clone(),
-                                fixed_version: fixed_version.clone(),
-                            });
-                        }
-                    }
-                }
-                // The update agent knows its own system better than a list of product names.
-                FixTarget::Kb { kb, .. } if self.applicable.contains(kb.as_str()) => {
-                    applies = true;
-                    missing.insert(MissingPackage {
-                        name: kb.clone(),
-                        installed_version: String::new(),
-                        fixed_version: String::new(),
-                    });
-                }
-                FixTarget::Kb { kb, .. } => applies |= self.installed.contains(kb.as_str()),
-                // No agent reports packages of such systems yet, nor firmware and drivers: nothing can be said of them.
-                FixTarget::SourcePackage { .. }
-                | FixTarget::BinaryPackage { .. }
-                | FixTarget::OemComponent { .. } => {}
-            }
-        }
-        if !missing.is_empty() {
-            Finding::Missing(missing.into_iter().collect())
-        } else if applies {
-            Finding::Installed
-        } else {
-            Finding::NotApplicable(Reason::NothingToPatch)
-        }
-    }
-}
-
-/// A version that cannot be read is never taken for a fixed one; reports with such versions are refused before.
-fn below(installed: &str, fixed: &DebianVersion) -> bool {
-    installed.parse::<DebianVersion>().map_or(true, |installed| installed < *fixed)
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@
 pub mod applicability;
 mod device;
 pub mod group;
+pub mod release;
 pub mod report;
 mod text;
 mod token;
-mod version;
 
 pub use device::{
     Command as DeviceCommand, DELTAS_MAX, Device, REGION_CHARS_MAX, Refusal as DeviceRefusal, Scan, Seen,
@@ -22,4 +22,3 @@ pub use token::{
     Command as TokenCommand, EnrolmentToken, Refusal as TokenRefusal, State as TokenState,
     VALIDITY_SECONDS_MAX, VALIDITY_SECONDS_MIN,
 };
-pub use version::{DebianVersion, InvalidVersion};

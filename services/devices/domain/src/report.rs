@@ -1,9 +1,8 @@
 //! What an agent's words must be like before anything is made of them.
 
-use crate::DebianVersion;
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{
-    DevicePlatform, OsRelease,
+    DevicePlatform, OsRelease, VersionOrder,
     agent::{
         EnrolRequest, INVENTORY_ITEMS_MAX, InstalledPackage, Inventory, JobReport, PACKAGE_TEXT_BYTES_MAX,
         ScanReport, inventory_bytes,
@@ -13,6 +12,7 @@ use contracts::{
 use kernel::Refused;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use versions::Version;
 
 /// Bytes of a device's name: a full DNS name has 253.
 pub const NAME_BYTES_MAX: usize = 253;
@@ -56,7 +56,7 @@ pub enum InvalidReport {
         /// What was given.
         text: String,
     },
-    /// Not what dpkg would take.
+    /// Not what the package manager would take.
     #[error("{text:?} is not a version of {package}")]
     InvalidVersion {
         /// The package.
@@ -225,11 +225,11 @@ pub fn check_job(report: &JobReport, now: DateTime<Utc>) -> Result<(), InvalidRe
 
 fn inventory(content: &Inventory, platform: DevicePlatform) -> Result<(), InvalidReport> {
     match (content, platform) {
-        (Inventory::Packages { packages }, DevicePlatform::Linux) => {
+        (Inventory::Packages { order, packages }, DevicePlatform::Linux) => {
             if packages.len() > INVENTORY_ITEMS_MAX {
                 return Err(InvalidReport::TooManyPackages { count: packages.len() });
             }
-            packages.iter().try_for_each(package)
+            packages.iter().try_for_each(|it| package(*order, it))
         }
         (Inventory::WindowsUpdates { installed, applicable, build }, DevicePlatform::Windows) => {
             let count = installed.len() + applicable.len();
@@ -248,15 +248,19 @@ fn inventory(content: &Inventory, platform: DevicePlatform) -> Result<(), Invali
     }
 }
 
-fn package(package: &InstalledPackage) -> Result<(), InvalidReport> {
+fn package(order: VersionOrder, package: &InstalledPackage) -> Result<(), InvalidReport> {
     package_name(&package.name)?;
     package_name(&package.source)?;
     text("architecture", &package.architecture, TEXT_BYTES_MAX)?;
-    version(&package.name, &package.version)?;
-    version(&package.name, &package.source_version)
+    if let Some(module) = &package.module {
+        text("module", module, PACKAGE_TEXT_BYTES_MAX)?;
+    }
+    version(order, &package.name, &package.version)?;
+    version(order, &package.name, &package.source_version)
 }
 
-/// dpkg's own rule, which is laxer than Debian's policy: letters and digits first, then also `+ - . _`.
+/// dpkg's own rule, which is laxer than Debian's policy and takes the names of rpm and apk as well: letters and digits
+/// first, then also `+ - . _`.
 fn package_name(name: &str) -> Result<(), InvalidReport> {
     let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
     let rest = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
@@ -267,8 +271,8 @@ fn package_name(name: &str) -> Result<(), InvalidReport> {
     }
 }
 
-fn version(package: &str, version: &str) -> Result<(), InvalidReport> {
-    if version.len() <= PACKAGE_TEXT_BYTES_MAX && version.parse::<DebianVersion>().is_ok() {
+fn version(order: VersionOrder, package: &str, version: &str) -> Result<(), InvalidReport> {
+    if version.len() <= PACKAGE_TEXT_BYTES_MAX && Version::read(order, version).is_ok() {
         Ok(())
     } else {
         Err(InvalidReport::InvalidVersion { package: package.to_owned(), text: shown(version) })

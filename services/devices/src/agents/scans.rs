@@ -46,14 +46,15 @@ impl Agents {
         };
         let Some(count) = count else { return Ok(Receipt { inventory_wanted: true }) };
 
-        let position = catalogue::hold(&mut tx).await?;
+        let held = catalogue::hold(&mut tx).await?;
         let (missing_bound, os_id, os_version): (i32, String, String) = sqlx::query_as(
             "select missing_bound, os_id, os_version from devices.device where device_id = $1 for update",
         )
         .bind(contact.device_id.0)
         .fetch_one(&mut *tx)
         .await?;
-        let findings = catalogue::judge(&mut tx, hash).await?;
+        let at_hand = scan.inventory.as_ref().map(|content| (&scan.os, content));
+        let findings = catalogue::judge(&mut tx, hash, at_hand).await?;
         let missing = findings.values().filter(|finding| matches!(finding, Finding::Missing(_))).count();
         let command = DeviceCommand::RecordScan(Box::new(Scan {
             job_id: scan.job_id,
@@ -63,7 +64,7 @@ impl Agents {
             pending_reboot: scan.pending_reboot,
             available: scan.available.clone(),
             findings: findings.clone(),
-            catalogue_position: position.0,
+            catalogue_position: held.position.0,
         }));
         let cause = cause(contact, job.as_ref(), CommandId::derived(scan.report_id, "scan"));
         let done = self.execute(&mut tx, contact, &cause, Some(scan.scanned_at), command).await?;
@@ -78,13 +79,15 @@ impl Agents {
             "update devices.device
                 set inventory_hash = $2,
                     missing_bound = $3,
-                    os_id = $4,
-                    os_version = $5
+                    judged_change = $4,
+                    os_id = $5,
+                    os_version = $6
               where device_id = $1",
         )
         .bind(contact.device_id.0)
         .bind(hash)
         .bind(i32::try_from(missing).unwrap_or(i32::MAX))
+        .bind(held.change)
         .bind(&scan.os.id)
         .bind(&scan.os.version)
         .execute(&mut *tx)

@@ -4,7 +4,7 @@ use access::{Caller, Grant, InternalAuth};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use contracts::{
     Accepted, Classification, Command, DevicePlatform, FixTarget, OsRelease, RebootBehaviour, Service,
-    Severity,
+    Severity, VersionOrder,
     agent::{EnrolAnswer, EnrolRequest, InstalledPackage, Inventory, ScanReport},
     devices::{AgentMode, IssueEnrolmentToken, IssuedToken},
     feeds::{PatchEvent, PatchFacts, PatchPublished},
@@ -150,7 +150,7 @@ impl House {
         self.append(tenant, vec![fact]).await;
     }
 
-    /// Waits until the reactor has taken in all that is in the log now.
+    /// Waits until the reactor has taken in all that is in the log now, and all that follows from it is told.
     pub(crate) async fn settled(&self) {
         let mut last = 0;
         eventually("the sequencer has caught up", || async {
@@ -178,6 +178,14 @@ impl House {
                     .await
                     .unwrap();
             seq.is_some_and(|seq| seq >= last)
+        })
+        .await;
+        eventually("every inventory is judged and every device is told", || async {
+            let open: i64 = sqlx::query_scalar("select count(*) from devices.judgement")
+                .fetch_one(&mut self.owner().await)
+                .await
+                .unwrap();
+            open == 0
         })
         .await;
     }
@@ -394,8 +402,9 @@ pub(crate) fn packages(list: &[(&str, &str)]) -> Inventory {
         architecture: "amd64".to_owned(),
         source: (*name).to_owned(),
         source_version: (*version).to_owned(),
+        module: None,
     });
-    Inventory::Packages { packages: packages.collect() }
+    Inventory::Packages { order: VersionOrder::Dpkg, packages: packages.collect() }
 }
 
 pub(crate) fn updates(installed: &[&str], applicable: &[&str]) -> Inventory {

@@ -111,6 +111,7 @@ async fn a_new_advisory_touches_only_devices_that_hold_its_package() {
     assert_eq!(house.story(holder.device_id).await[4..], ["PatchNoLongerApplicable"]);
 
     house.publish(dsa(2, "openssl", "3.0.13")).await;
+    house.settled().await;
     let reason = "regression".to_owned();
     let withdrawn = PatchWithdrawn { patch_id: patch_id(2), reason };
     house.append(Tenant::PLATFORM, vec![PatchEvent::from(withdrawn)]).await;
@@ -130,6 +131,7 @@ async fn a_newer_update_takes_the_place_of_the_one_it_supersedes() {
     assert_eq!(house.story(agent.device_id).await[2..], ["PatchFoundMissing", "ScanCompleted"]);
 
     house.publish(kb(5_034_002)).await;
+    house.settled().await;
     let superseded = PatchSuperseded {
         patch_id: patch_id(5_034_001),
         superseded_by: patch_id(5_034_002),

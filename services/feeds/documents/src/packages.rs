@@ -3,9 +3,8 @@
 use crate::identity::without_zero_epoch;
 use crate::limits::PATCH_TARGETS_MAX;
 use contracts::{FixTarget, OsRelease, VersionOrder};
-use debversion::Version;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use versions::is_later;
 
 /// Packages that a patch fixes on one release; of several versions of one, the highest counts.
 #[derive(Debug)]
@@ -121,19 +120,6 @@ impl Packages {
             }
         }
         Ok(targets)
-    }
-}
-
-/// Whether a version comes after another one; never where one of them is none in its own order.
-pub(crate) fn is_later(order: VersionOrder, version: &str, than: &str) -> bool {
-    match order {
-        VersionOrder::Rpm => rpm_version::rpm_evr_compare(version, than) == Ordering::Greater,
-        VersionOrder::Dpkg => match (version.parse::<Version>(), than.parse::<Version>()) {
-            (Ok(version), Ok(than)) => version > than,
-            (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => false,
-        },
-        // Nobody lists several versions of one patch there.
-        VersionOrder::Apk => false,
     }
 }
 

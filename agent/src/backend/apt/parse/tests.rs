@@ -1,6 +1,6 @@
 //! Answers of real machines, and names that must not pass.
 
-use super::{Candidate, candidates, installed, is_package_name, is_version, origins, os_release};
+use super::{Candidate, candidates, installed, is_package_name, is_version, origins};
 
 const POLICY: &str = "\
 Package files:
@@ -88,15 +88,6 @@ torn line
         seen,
         [("a", "1.0-1+b1", "1.0-1", false), ("b", "1.1", "1.1", true), ("new", "2", "2", false)]
     );
-}
-
-#[test]
-fn os_release_is_read_with_and_without_quotes_and_version() {
-    let text = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nID=debian\n";
-    let owned = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), c.to_owned());
-    assert_eq!(os_release(text), owned("debian", "12", "Debian GNU/Linux 12 (bookworm)"));
-    assert_eq!(os_release("ID=debian\nVERSION_CODENAME=trixie"), owned("debian", "trixie", "debian trixie"));
-    assert_eq!(os_release(""), owned("linux", "rolling", "linux rolling"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{CataloguePatch, Finding, Reason, Standing, assess};
 use contracts::{
-    FixTarget, OsRelease,
+    FixTarget, OsRelease, VersionOrder,
     agent::{InstalledPackage, Inventory},
     devices::MissingPackage,
 };
@@ -29,12 +29,13 @@ fn package(name: &str, source: &str, version: &str) -> InstalledPackage {
         architecture: "amd64".to_owned(),
         source: source.to_owned(),
         source_version: version.to_owned(),
+        module: None,
     }
 }
 
 fn packages(list: &[(&str, &str, &str)]) -> Inventory {
     let packages = list.iter().map(|(name, source, version)| package(name, source, version)).collect();
-    Inventory::Packages { packages }
+    Inventory::Packages { order: VersionOrder::Dpkg, packages }
 }
 
 fn updates(installed: &[&str], applicable: &[&str]) -> Inventory {
@@ -111,7 +112,7 @@ fn every_binary_below_the_fixed_version_keeps_a_patch_missing() {
 fn the_source_version_decides_and_the_binary_version_is_reported() {
     let mut binary = package("libgcc-s1", "gcc-12", "12.2.0-14");
     binary.version = "12.2.0-14+b3".to_owned();
-    let inventory = Inventory::Packages { packages: vec![binary] };
+    let inventory = Inventory::Packages { order: VersionOrder::Dpkg, packages: vec![binary] };
     let at = |fixed| assess(&bookworm(), &inventory, &[dsa(1, &[("gcc-12", fixed)])])[&id(1)].clone();
     assert_eq!(at("12.2.0-14"), Finding::Installed);
     assert_eq!(at("12.2.0-14.1"), missing(&[("libgcc-s1", "12.2.0-14+b3", "12.2.0-14.1")]));
@@ -212,8 +213,8 @@ proptest! {
         (list, shuffled) in any_inventory().prop_flat_map(|l| (Just(l.clone()), Just(l).prop_shuffle())),
         (catalogue, mixed) in any_catalogue().prop_flat_map(|c| (Just(c.clone()), Just(c).prop_shuffle())),
     ) {
-        let one = assess(&bookworm(), &Inventory::Packages { packages: list }, &catalogue);
-        let two = assess(&bookworm(), &Inventory::Packages { packages: shuffled }, &mixed);
+        let one = assess(&bookworm(), &Inventory::Packages { order: VersionOrder::Dpkg, packages: list }, &catalogue);
+        let two = assess(&bookworm(), &Inventory::Packages { order: VersionOrder::Dpkg, packages: shuffled }, &mixed);
         prop_assert_eq!(one, two);
     }
 
@@ -223,7 +224,7 @@ proptest! {
         catalogue in any_catalogue(),
     ) {
         let raised = list.into_iter().map(|p| package(&p.name, &p.source, "99:1")).collect();
-        let findings = assess(&bookworm(), &Inventory::Packages { packages: raised }, &catalogue);
+        let findings = assess(&bookworm(), &Inventory::Packages { order: VersionOrder::Dpkg, packages: raised }, &catalogue);
         prop_assert!(findings.values().all(|finding| !matches!(finding, Finding::Missing(_))));
     }
 
@@ -235,10 +236,10 @@ proptest! {
         let below = |p: &InstalledPackage, c: &CataloguePatch| {
             let FixTarget::SourcePackage { source, fixed_version, .. } = &c.targets[0] else { return false };
             *source == p.source
-                && p.source_version.parse::<crate::DebianVersion>().unwrap() < fixed_version.parse().unwrap()
+                && p.source_version.parse::<versions::DebianVersion>().unwrap() < fixed_version.parse().unwrap()
         };
         let affected = list.iter().any(|p| catalogue.iter().any(|c| below(p, c) && c.standing == Standing::Current));
-        let findings = assess(&bookworm(), &Inventory::Packages { packages: list }, &catalogue);
+        let findings = assess(&bookworm(), &Inventory::Packages { order: VersionOrder::Dpkg, packages: list }, &catalogue);
         prop_assert!(!affected || findings.values().any(|finding| matches!(finding, Finding::Missing(_))));
     }
 }

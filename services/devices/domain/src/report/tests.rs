@@ -3,7 +3,7 @@
 use super::{InvalidReport, check_enrolment, check_in, check_job, check_scan, inventory_hash, token_hash};
 use chrono::{DateTime, TimeDelta, Utc};
 use contracts::{
-    DevicePlatform, OsRelease,
+    DevicePlatform, OsRelease, VersionOrder,
     agent::{EnrolRequest, InstalledPackage, Inventory, JobReport, ScanReport},
     devices::{AgentMode, AvailableUpdate, JobStep, PackageVersion},
 };
@@ -25,6 +25,7 @@ fn package(name: &str, version: &str) -> InstalledPackage {
         architecture: "amd64".to_owned(),
         source: name.to_owned(),
         source_version: version.to_owned(),
+        module: None,
     }
 }
 
@@ -43,7 +44,7 @@ fn report(inventory: Inventory) -> ScanReport {
 }
 
 fn of_packages(packages: Vec<InstalledPackage>) -> ScanReport {
-    report(Inventory::Packages { packages })
+    report(Inventory::Packages { order: VersionOrder::Dpkg, packages })
 }
 
 fn code(report: &ScanReport) -> Option<&'static str> {
@@ -89,6 +90,33 @@ fn names_and_versions_that_dpkg_refuses_are_refused() {
             "{version}"
         );
     }
+}
+
+#[test]
+fn versions_are_checked_by_the_rules_of_their_package_manager() {
+    for (order, version, expected) in [
+        (VersionOrder::Dpkg, "1.0^git1-1", Some("devices.invalid_version")),
+        (VersionOrder::Rpm, "1.0^git1-1", None),
+        (VersionOrder::Rpm, "1:3.0.7-24.el9_3.1", None),
+        (VersionOrder::Rpm, "3.0.7-24-1", Some("devices.invalid_version")),
+        (VersionOrder::Apk, "3.0.12_p1-r4", None),
+        (VersionOrder::Apk, "1:3.0.12-r4", Some("devices.invalid_version")),
+    ] {
+        let packages = vec![package("openssl", version)];
+        assert_eq!(code(&report(Inventory::Packages { order, packages })), expected, "{order:?} {version}");
+    }
+    let mut modular = package("nodejs", "18.19.0-1");
+    modular.module = Some("nodejs\n".to_owned());
+    let modular = Inventory::Packages { order: VersionOrder::Rpm, packages: vec![modular] };
+    assert_eq!(code(&report(modular)), Some("devices.invalid_text"));
+}
+
+#[test]
+fn the_hash_of_what_older_agents_report_stays_the_same() {
+    let old = r#"{"kind":"packages","packages":[{"name":"bash","version":"1","architecture":"amd64","source":"bash","source_version":"1"}]}"#;
+    let read: Inventory = serde_json::from_str(old).unwrap();
+    assert_eq!(read, Inventory::Packages { order: VersionOrder::Dpkg, packages: vec![package("bash", "1")] });
+    assert_eq!(serde_json::to_string(&read).unwrap(), old);
 }
 
 #[test]
@@ -184,7 +212,7 @@ fn damaged<R: Clone, const N: usize>(report: &R, texts: [fn(&mut R) -> &mut Stri
 
 fn packages(report: &mut ScanReport) -> &mut InstalledPackage {
     match &mut report.inventory {
-        Some(Inventory::Packages { packages }) => &mut packages[1],
+        Some(Inventory::Packages { packages, .. }) => &mut packages[1],
         Some(Inventory::WindowsUpdates { .. }) | None => panic!("not of a Linux device"),
     }
 }

@@ -16,7 +16,6 @@ use crate::head::{Head, Kind};
 use crate::identity::{self, Vendor};
 use crate::input::Input;
 use crate::limits::{PATCH_CVES_MAX, PATCH_TARGETS_MAX, RECORDS_MAX};
-use crate::packages::is_later;
 use crate::reading::Reading;
 use crate::text::{clipped, is_cve, is_plain};
 use chrono::NaiveDate;
@@ -26,6 +25,7 @@ use debversion::Version;
 use feeds_domain::severity;
 use kernel::FeedId;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use versions::is_later;
 
 /// Debian's whole history is below 2 MiB.
 const LIST_BYTES_MAX: u64 = 8 << 20;

@@ -7,7 +7,7 @@ use crate::identity::ecosystem::{Access, Ecosystem};
 use crate::identity::{self, Vendor};
 use crate::json;
 use crate::limits::PATCH_CVES_MAX;
-use crate::packages::{Packages, is_later};
+use crate::packages::Packages;
 use crate::text::{clipped, is_plain, web_address};
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::feeds::PatchFacts;
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use versions::is_later;
 
 /// Packages and words by release.
 #[derive(Debug, Default)]

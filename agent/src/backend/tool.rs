@@ -26,6 +26,9 @@ const KILL_AFTER_SECONDS: u64 = 60;
 /// What `timeout` ends with when the time was up, and when it had to insist.
 const TIMED_OUT: [i32; 2] = [124, 137];
 
+/// What `timeout` ends with when there is no such program.
+const NOT_FOUND: i32 = 127;
+
 /// How a program ended.
 #[derive(Debug)]
 pub(super) struct Finished {
@@ -83,8 +86,9 @@ pub(super) async fn ask(tool: &'static str, command: &mut Command) -> Result<Str
     if finished.succeeded() {
         return Ok(finished.stdout);
     }
-    let said = super::failure::last_words(&finished.stderr);
+    let said = super::apt::last_words(&finished.stderr);
     let detail = match finished.status {
+        Some(NOT_FOUND) => "is not installed here".to_owned(),
         Some(_) if finished.timed_out() => "took too long".to_owned(),
         Some(status) => format!("ended with {status}: {said}"),
         None => format!("was ended by a signal: {said}"),

@@ -1,27 +1,17 @@
 //! Versions in Debian's order.
 
+use crate::InvalidVersion;
 use std::{cmp::Ordering, str::FromStr};
-
-/// A text that is not a version.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a version")]
-pub struct InvalidVersion {
-    /// What was given, cut to a readable length.
-    pub text: String,
-}
 
 /// A version that dpkg would take, in dpkg's order.
 #[derive(Debug, Clone)]
 pub struct DebianVersion(debversion::Version);
 
-/// Characters of a refused text that a message repeats.
-const SHOWN_MAX: usize = 64;
-
 impl FromStr for DebianVersion {
     type Err = InvalidVersion;
 
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
-        let invalid = || InvalidVersion { text: text.chars().take(SHOWN_MAX).collect() };
+        let invalid = || InvalidVersion::of(text);
         let mut version = text.parse::<debversion::Version>().map_err(|_refused| invalid())?;
         // dpkg refuses these; the library takes them.
         let odd_epoch = match version.epoch {
