@@ -24,7 +24,7 @@ pub struct EventSet {
 }
 
 /// Every set, in the order in which the references show them.
-pub const SETS: [EventSet; 24] = [
+pub const SETS: [EventSet; 27] = [
     tenancy::PartnerEvent::SET,
     tenancy::CustomerEvent::SET,
     tenancy::UserEvent::SET,
@@ -41,6 +41,9 @@ pub const SETS: [EventSet; 24] = [
     approvals::WhitelistEvent::SET,
     approvals::RuleEvent::SET,
     approvals::ApprovalEvent::SET,
+    approvals::BaselineEvent::SET,
+    approvals::BaselineAssignmentEvent::SET,
+    approvals::ComplianceEvent::SET,
     scheduling::ScanJobEvent::SET,
     scheduling::DeploymentEvent::SET,
     scheduling::RunEvent::SET,
@@ -63,6 +66,7 @@ pub const COMMANDS: &[(Service, Commands)] = &[
     (Service::Devices, devices::groups::COMMANDS),
     (Service::Approvals, approvals::rules::COMMANDS),
     (Service::Approvals, approvals::decisions::COMMANDS),
+    (Service::Approvals, approvals::baselines::COMMANDS),
     (Service::Scheduling, scheduling::COMMANDS),
     (Service::Alerts, alerts::COMMANDS),
     (Service::Auditing, auditing::COMMANDS),

@@ -1,6 +1,9 @@
-//! Rules of the whitelist, of auto-approval, and of decisions on patches.
+//! Rules of the whitelist, of auto-approval, of decisions on patches, of baselines and of compliance.
 
 pub mod approval;
+pub mod assignment;
+pub mod baseline;
+pub mod compliance;
 pub mod evaluation;
 pub mod rule;
 pub mod whitelist;
