@@ -1,6 +1,9 @@
-//! Decides what may be installed: whitelists, auto-approval rules, and people's decisions.
+//! Decides what may be installed: whitelists, auto-approval rules, and people's decisions. Says what devices must have, and how
+//! they stand.
 
+mod baselines;
 mod commands;
+pub mod compliance;
 mod facts;
 pub mod reactor;
 mod rules;
@@ -14,9 +17,13 @@ use std::net::SocketAddr;
 pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<SocketAddr> {
     let foundation = Foundation::lay(Service::Approvals, settings, lifecycle).await?;
     foundation.consume(reactor::Reactor::new(foundation.store.clone()));
+    compliance::start(&foundation);
     let server = foundation.server().configure({
         let foundation = foundation.clone();
-        move |routes| commands::routes(&foundation, routes)
+        move |routes| {
+            commands::routes(&foundation, routes);
+            baselines::routes(&foundation, routes);
+        }
     });
     Ok(server.start(lifecycle)?)
 }
