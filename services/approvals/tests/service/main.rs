@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
 
+mod baselines;
+mod compliance;
 mod deciding;
 mod fixtures;
 mod rules;

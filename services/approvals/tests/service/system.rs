@@ -1,7 +1,7 @@
 //! Store, sequencer, relay, broker and the running service.
 
 use access::{Caller, Grant, InternalAuth};
-use approvals::reactor::Reactor;
+use approvals::{compliance, reactor::Reactor};
 use contracts::approvals::{AddToWhitelist, CreateRule, RuleConditions, WhitelistPattern};
 use contracts::permissions::Role;
 use contracts::tenancy::{CustomerEvent, CustomerRegistered};
@@ -59,6 +59,11 @@ impl System {
         let client = CommandClient::new(services, auth, http, Arc::new(SystemClock));
         let store = Store::new(connection.clone());
         Self { database, _broker: broker, connection, store, lifecycle, client }
+    }
+
+    /// The store itself, and a way to look at everything.
+    pub(crate) fn store(&self) -> Store {
+        self.store.clone()
     }
 
     pub(crate) async fn stop(self) {
@@ -140,6 +145,7 @@ impl System {
     /// Waits until every event has its position and the service has handled those that concern it.
     pub(crate) async fn has_read_all(&self) {
         let interests = Reactor::new(self.store.clone()).interests();
+        let measured = compliance::reactor::Reactor::new(self.store.clone()).interests();
         eventually("everything to be handled", async || {
             let mut owner = self.database.owner().await;
             let open: i64 = sqlx::query_scalar(
@@ -147,9 +153,15 @@ impl System {
                       + (select count(*) from es.event e
                           where e.event_type = any($1)
                             and not exists (select from es.inbox i
-                                             where i.event_id = e.event_id and i.consumer = 'approvals.reactor'))",
+                                             where i.event_id = e.event_id and i.consumer = 'approvals.reactor'))
+                      + (select count(*) from es.event e
+                          where e.event_type = any($2)
+                            and not exists (select from es.inbox i
+                                             where i.event_id = e.event_id and i.consumer = 'approvals.compliance'))
+                      + (select count(*) from approvals.compliance_task)",
             )
             .bind(interests)
+            .bind(measured)
             .fetch_one(&mut owner)
             .await
             .unwrap();
