@@ -3,7 +3,9 @@
 pub(crate) mod alert;
 pub(crate) mod approval;
 pub(crate) mod audit;
+pub(crate) mod baseline;
 pub(crate) mod catalogue;
+pub(crate) mod compliance;
 pub(crate) mod connection;
 pub(crate) mod deployment;
 pub(crate) mod device;
@@ -16,6 +18,7 @@ pub(crate) mod position;
 pub(crate) mod query;
 pub(crate) mod subscription;
 pub(crate) mod tenancy;
+pub(crate) mod widgets;
 
 use crate::front::Limits;
 use async_graphql::{SDLExportOptions, Schema};
@@ -23,20 +26,25 @@ use mutation::Mutation;
 use package::{PackageQueries, Queries};
 use query::Query;
 use subscription::Subscription;
+use widgets::WidgetQueries;
 
 pub(crate) type Api = Schema<Queries, Mutation, Subscription>;
 
 /// The schema with everything that guards it.
 pub(crate) fn guarded(limits: &Limits) -> Api {
     limits
-        .guard(Schema::build(Queries(Query, PackageQueries), Mutation::default(), Subscription))
+        .guard(Schema::build(
+            Queries(Query, PackageQueries, WidgetQueries),
+            Mutation::default(),
+            Subscription,
+        ))
         .extension(guard::Guarding)
         .finish()
 }
 
 /// The schema alone, for looking at its types.
 pub(crate) fn bare() -> Api {
-    Schema::build(Queries(Query, PackageQueries), Mutation::default(), Subscription).finish()
+    Schema::build(Queries(Query, PackageQueries, WidgetQueries), Mutation::default(), Subscription).finish()
 }
 
 /// The schema in the schema definition language, as `docs/schema.graphql` has it.

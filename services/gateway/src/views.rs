@@ -5,6 +5,8 @@
 
 pub(crate) mod alert;
 pub(crate) mod approval;
+pub(crate) mod baseline;
+pub(crate) mod compliance;
 pub(crate) mod customer;
 pub(crate) mod deployment;
 pub(crate) mod device;
@@ -34,11 +36,18 @@ use uuid::Uuid;
 pub(crate) const NAME: &str = "views";
 
 /// Everything in the schema: a rebuild replaces it as a whole.
-const TABLES: [&str; 34] = [
+const TABLES: [&str; 41] = [
     "alert",
     "app_user",
     "approval",
     "available_update",
+    "baseline",
+    "baseline_assignment",
+    "baseline_version",
+    "compliance_day",
+    "compliance_group",
+    "compliance_group_member",
+    "compliance_period",
     "customer",
     "delivery",
     "deployment",
@@ -129,6 +138,15 @@ async fn take(tx: &mut Tx, later: &mut Later, event: &Envelope) -> Result<(), St
     } else if let Some(fact) = read::<devices::DeviceEvent>(event)? {
         device::apply(tx, later, entry, &fact).await?;
         device_patch::apply(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<devices::GroupEvent>(event)? {
+        compliance::apply_group(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<approvals::BaselineEvent>(event)? {
+        baseline::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<approvals::BaselineAssignmentEvent>(event)? {
+        baseline::apply_assignment(tx, entry, fact).await
+    } else if let Some(fact) = read::<approvals::ComplianceEvent>(event)? {
+        compliance::apply(later, entry, fact);
+        Ok(())
     } else if let Some(fact) = read::<approvals::WhitelistEvent>(event)? {
         whitelist::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<approvals::RuleEvent>(event)? {

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod approvals;
+mod baselines;
 mod devices;
 mod feeds;
 mod packages;
@@ -22,6 +23,7 @@ pub(crate) struct Mutation(
     packages::SitesMutations,
     devices::DevicesMutations,
     approvals::ApprovalsMutations,
+    baselines::BaselinesMutations,
     scheduling::SchedulingMutations,
     alerts::AlertsMutations,
 );

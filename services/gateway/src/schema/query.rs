@@ -12,6 +12,7 @@ use crate::schema::position::Position;
 use crate::schema::tenancy::Viewer;
 use crate::views::alert::AlertRow;
 use crate::views::approval::ApprovalRow;
+use crate::views::baseline::BaselineRow;
 use crate::views::customer::CustomerRow;
 use crate::views::deployment::DeploymentRow;
 use crate::views::device::DeviceRow;
@@ -45,6 +46,7 @@ pub(crate) enum Node {
     Device(Seen<DeviceRow>),
     Approval(Seen<ApprovalRow>),
     Rule(Seen<RuleRow>),
+    Baseline(Seen<BaselineRow>),
     Deployment(Seen<DeploymentRow>),
     DeviceJob(Seen<DeviceJobRow>),
     ScanJob(Seen<ScanJobRow>),
@@ -64,6 +66,9 @@ impl Node {
             Kind::Device => view.find(id).await?.map(Self::Device),
             Kind::Approval => view.find(id).await?.map(Self::Approval),
             Kind::Rule => view.find(id).await?.map(Self::Rule),
+            Kind::Baseline => view.find(id).await?.map(Self::Baseline),
+            // A group has no view of its own here yet.
+            Kind::DeviceGroup => None,
             Kind::Deployment => view.find(id).await?.map(Self::Deployment),
             Kind::DeviceJob => view.find(id).await?.map(Self::DeviceJob),
             Kind::ScanJob => view.find(id).await?.map(Self::ScanJob),
@@ -81,7 +86,9 @@ impl Node {
             | Kind::User
             | Kind::Device
             | Kind::Approval
+            | Kind::DeviceGroup
             | Kind::Rule
+            | Kind::Baseline
             | Kind::Deployment
             | Kind::DeviceJob
             | Kind::ScanJob
@@ -98,6 +105,7 @@ impl Node {
             Self::Device(seen) => Some(seen.row.customer_id),
             Self::Approval(seen) => Some(seen.row.customer_id),
             Self::Rule(seen) => Some(seen.row.customer_id),
+            Self::Baseline(seen) => seen.row.customer_id,
             Self::Deployment(seen) => Some(seen.row.customer_id),
             Self::DeviceJob(seen) => seen.row.customer_id,
             Self::ScanJob(seen) => seen.row.customer_id,
@@ -138,6 +146,12 @@ impl Query {
             return Ok(None);
         };
         if permission == Permission::ReadCatalogue {
+            return Ok(Some(node));
+        }
+        if let Node::Baseline(seen) = &node
+            && seen.row.customer_id.is_none()
+        {
+            // A partner's template is there for all of its customers; the database has checked the partner.
             return Ok(Some(node));
         }
         // The database has checked the partner; roles may reach less than that.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// How each type that has connections is reached; `$1` is where the type's fields go.
-const PATHS: [(&str, &str); 12] = [
+const PATHS: [(&str, &str); 14] = [
     ("Query", "{ $1 }"),
     ("Patch", "{ patches(first: 3) { nodes { $1 } } }"),
     ("Feed", "{ feeds(first: 5) { nodes { $1 } } }"),
@@ -20,6 +20,11 @@ const PATHS: [(&str, &str); 12] = [
     ("Site", "{ viewer { customers(first: 3) { nodes { site { $1 } } } } }"),
     ("Device", "{ viewer { customers(first: 3) { nodes { devices(first: 3) { nodes { $1 } } } } } }"),
     ("Deployment", "{ viewer { customers(first: 3) { nodes { deployments(first: 3) { nodes { $1 } } } } } }"),
+    ("Baseline", "{ viewer { customers(first: 3) { nodes { baselines(first: 3) { nodes { $1 } } } } } }"),
+    (
+        "BaselineCompliance",
+        "{ viewer { customers(first: 3) { nodes { baselines(first: 3) { nodes { compliance { $1 } } } } } } }",
+    ),
     ("Webhook", "{ viewer { customers(first: 3) { nodes { webhooks(first: 3) { nodes { $1 } } } } } }"),
 ];
 

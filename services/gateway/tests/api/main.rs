@@ -4,7 +4,9 @@
 
 mod callers;
 mod catalogue;
+mod compliance;
 mod feeds;
+mod fleet;
 mod history;
 mod isolation;
 mod measure;
