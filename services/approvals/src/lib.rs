@@ -1,6 +1,9 @@
-//! Decides what may be installed: whitelists, auto-approval rules, and people's decisions.
+//! Decides what may be installed: whitelists, auto-approval rules, and people's decisions. Says what devices must have, and how
+//! they stand.
 
+mod baselines;
 mod commands;
+pub mod compliance;
 pub mod config;
 mod decisions;
 pub mod deferrals;
@@ -24,6 +27,7 @@ pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<S
     let foundation = Foundation::lay(Service::Approvals, settings, lifecycle).await?;
     let (store, clock) = (foundation.store.clone(), foundation.clock.clone());
     foundation.consume(reactor::Reactor::new(store.clone(), clock.clone()));
+    compliance::start(&foundation);
     let deferrals = Deferrals::new(store.clone(), clock.clone());
     foundation.background("deferrals", deferrals.run(lifecycle.clone()));
     let timer = RuleTimer::new(store, clock);
@@ -33,6 +37,7 @@ pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<S
         let commands = foundation.commands();
         move |routes| {
             commands::routes(&commands, &services.foundation, routes);
+            baselines::routes(&commands, &services.foundation, routes);
             rules::routes(&commands, &services, routes);
         }
     });

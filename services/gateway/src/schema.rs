@@ -3,7 +3,9 @@
 pub(crate) mod alert;
 pub(crate) mod approval;
 pub(crate) mod audit;
+pub(crate) mod baseline;
 pub(crate) mod catalogue;
+pub(crate) mod compliance;
 pub(crate) mod connection;
 pub(crate) mod decision;
 pub(crate) mod deployment;
@@ -22,6 +24,7 @@ pub(crate) mod query;
 pub(crate) mod rule;
 pub(crate) mod subscription;
 pub(crate) mod tenancy;
+pub(crate) mod widgets;
 
 use crate::front::Limits;
 use async_graphql::{SDLExportOptions, Schema};
@@ -30,6 +33,7 @@ use mutation::Mutation;
 use package::{PackageQueries, Queries};
 use query::Query;
 use subscription::Subscription;
+use widgets::WidgetQueries;
 
 pub(crate) type Api = Schema<Queries, Mutation, Subscription>;
 
@@ -37,7 +41,7 @@ pub(crate) type Api = Schema<Queries, Mutation, Subscription>;
 pub(crate) fn guarded(limits: &Limits) -> Api {
     limits
         .guard(Schema::build(
-            Queries(Query, PackageQueries, ApprovalQueries),
+            Queries(Query, PackageQueries, ApprovalQueries, WidgetQueries),
             Mutation::default(),
             Subscription,
         ))
@@ -47,7 +51,12 @@ pub(crate) fn guarded(limits: &Limits) -> Api {
 
 /// The schema alone, for looking at its types.
 pub(crate) fn bare() -> Api {
-    Schema::build(Queries(Query, PackageQueries, ApprovalQueries), Mutation::default(), Subscription).finish()
+    Schema::build(
+        Queries(Query, PackageQueries, ApprovalQueries, WidgetQueries),
+        Mutation::default(),
+        Subscription,
+    )
+    .finish()
 }
 
 /// The schema in the schema definition language, as `docs/schema.graphql` has it.

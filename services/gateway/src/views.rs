@@ -5,6 +5,8 @@
 
 pub(crate) mod alert;
 pub(crate) mod approval;
+pub(crate) mod baseline;
+pub(crate) mod compliance;
 pub(crate) mod customer;
 pub(crate) mod decision;
 pub(crate) mod deployment;
@@ -36,12 +38,19 @@ use uuid::Uuid;
 pub(crate) const NAME: &str = "views";
 
 /// Everything in the schema: a rebuild replaces it as a whole.
-const TABLES: [&str; 39] = [
+const TABLES: [&str; 46] = [
     "alert",
     "app_user",
     "approval",
     "approval_policy",
     "available_update",
+    "baseline",
+    "baseline_assignment",
+    "baseline_version",
+    "compliance_day",
+    "compliance_group",
+    "compliance_group_member",
+    "compliance_period",
     "customer",
     "decision",
     "delivery",
@@ -137,7 +146,15 @@ async fn take(tx: &mut Tx, later: &mut Later, event: &Envelope) -> Result<(), St
         device::apply(tx, later, entry, &fact).await?;
         device_patch::apply(tx, later, entry, fact).await
     } else if let Some(fact) = read::<devices::GroupEvent>(event)? {
-        device_group::apply(tx, entry, fact).await
+        device_group::apply(tx, entry, fact.clone()).await?;
+        compliance::apply_group(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<approvals::BaselineEvent>(event)? {
+        baseline::apply(tx, entry, fact).await
+    } else if let Some(fact) = read::<approvals::BaselineAssignmentEvent>(event)? {
+        baseline::apply_assignment(tx, entry, fact).await
+    } else if let Some(fact) = read::<approvals::ComplianceEvent>(event)? {
+        compliance::apply(later, entry, fact);
+        Ok(())
     } else if let Some(fact) = read::<approvals::WhitelistEvent>(event)? {
         whitelist::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<approvals::RuleEvent>(event)? {

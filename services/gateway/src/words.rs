@@ -206,6 +206,26 @@ words! {
         /// Every patch of the classification.
         Classification,
     }
+    /// How near to devices a baseline is assigned.
+    BaselineLevel { Partner, Customer, Group, Device }
+    /// How a device stands against a baseline.
+    #[graphql(remote = "contracts::approvals::ComplianceState")]
+    ComplianceState {
+        /// Nothing that the baseline asks for is missing.
+        Compliant,
+        NonCompliant,
+        /// Nothing is missing, but what was installed takes effect only after a restart. Not compliant.
+        PendingReboot,
+        /// Nobody knows. Never counted as compliant.
+        NotAssessed,
+    }
+    /// Why nobody knows how a device stands.
+    #[graphql(remote = "contracts::approvals::NotAssessedReason")]
+    NotAssessedReason {
+        NeverScanned,
+        /// The last scan is older than 30 days.
+        NoRecentScan,
+    }
     /// Where a run stands.
     RunState {
         Running,

@@ -1,6 +1,8 @@
-//! Whitelists, auto-approval rules and decisions.
+//! Whitelists, auto-approval rules, decisions, baselines and compliance.
 
+pub mod baselines;
 pub mod blocks;
+pub mod compliance;
 pub mod decisions;
 pub mod policies;
 pub mod precedence;
@@ -10,7 +12,16 @@ pub mod rules;
 mod scope;
 pub mod standing;
 
+pub use baselines::{
+    AssignBaseline, BaselineAssigned, BaselineAssignmentEvent, BaselineContent, BaselineCreated,
+    BaselineEvent, BaselineRetired, BaselineRule, BaselineUnassigned, BaselineVersionCreated, ChangeBaseline,
+    CreateBaseline, RetireBaseline, UnassignBaseline,
+};
 pub use blocks::{BlockEvent, BlockPatch, PatchBlocked, PatchUnblocked, UnblockPatch};
+pub use compliance::{
+    ComplianceEnded, ComplianceEvaluated, ComplianceEvent, ComplianceState, DeviceBecameCompliant,
+    DeviceBecameNonCompliant, NotAssessedReason, SeverityCounts,
+};
 pub use decisions::{
     ApprovalEvent, ApprovalLapsed, ApprovalMode, ApprovalOpened, ApprovalRevoked, ApprovalScheduled,
     ApprovePatch, AutoApprovalRefused, DecidePatches, DecidedPatches, DeferPatch, DeferralEnded,

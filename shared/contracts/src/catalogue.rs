@@ -24,7 +24,7 @@ pub struct EventSet {
 }
 
 /// Every set, in the order in which the references show them.
-pub const SETS: [EventSet; 27] = [
+pub const SETS: [EventSet; 30] = [
     tenancy::PartnerEvent::SET,
     tenancy::CustomerEvent::SET,
     tenancy::UserEvent::SET,
@@ -44,6 +44,9 @@ pub const SETS: [EventSet; 27] = [
     approvals::ApprovalEvent::SET,
     approvals::BlockEvent::SET,
     approvals::ApprovalPolicyEvent::SET,
+    approvals::BaselineEvent::SET,
+    approvals::BaselineAssignmentEvent::SET,
+    approvals::ComplianceEvent::SET,
     scheduling::ScanJobEvent::SET,
     scheduling::DeploymentEvent::SET,
     scheduling::RunEvent::SET,
@@ -68,6 +71,7 @@ pub const COMMANDS: &[(Service, Commands)] = &[
     (Service::Approvals, approvals::decisions::COMMANDS),
     (Service::Approvals, approvals::blocks::COMMANDS),
     (Service::Approvals, approvals::policies::COMMANDS),
+    (Service::Approvals, approvals::baselines::COMMANDS),
     (Service::Scheduling, scheduling::COMMANDS),
     (Service::Alerts, alerts::COMMANDS),
     (Service::Auditing, auditing::COMMANDS),

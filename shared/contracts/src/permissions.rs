@@ -90,6 +90,8 @@ permissions! {
     RequestScans: [PartnerAdmin, PartnerOperator, CustomerAdmin];
     /// Keep the whitelist and the auto-approval rules.
     ManageRules: [PartnerAdmin, PartnerOperator, CustomerAdmin];
+    /// Say what devices must have: baselines and where they hold.
+    ManageBaselines: [PartnerAdmin, PartnerOperator, CustomerAdmin];
     /// Approve, reject, defer and revoke.
     ApprovePatches: [PartnerAdmin, CustomerAdmin, CustomerApprover];
     /// Keep a patch from all of the partner's customers.

@@ -56,6 +56,8 @@ macro_rules! ids {
 ids! {
     /// One alert.
     AlertId;
+    /// What a set of devices must have.
+    BaselineId;
     /// One command; repeating it has no second effect.
     CommandId;
     /// Everything that follows from one request of a person, a timer or an agent.
@@ -92,6 +94,8 @@ ids! {
     SubjectId;
     /// A person who signs in.
     UserId;
+    /// A time-boxed permission to stay without a patch.
+    WaiverId;
     /// A registered receiver of events.
     WebhookId;
 }

@@ -15,9 +15,9 @@ pub use canonical::canonical_json;
 pub use cause::{Actor, ActorKind, Cause};
 pub use event::{Envelope, EventData, MalformedEvent, Position};
 pub use id::{
-    AlertId, CommandId, CorrelationId, CustomerId, DeploymentId, DeviceGroupId, DeviceId, EnrolmentTokenId,
-    EventId, FeedId, InvalidId, JobId, PackageId, PartnerId, PatchId, RuleId, RunId, StreamId, SubjectId,
-    UserId, WebhookId, derived_id,
+    AlertId, BaselineId, CommandId, CorrelationId, CustomerId, DeploymentId, DeviceGroupId, DeviceId,
+    EnrolmentTokenId, EventId, FeedId, InvalidId, JobId, PackageId, PartnerId, PatchId, RuleId, RunId,
+    StreamId, SubjectId, UserId, WaiverId, WebhookId, derived_id,
 };
 pub use personal::{MalformedPersonal, PERSONAL_KEY, Personal};
 pub use scope::{Scope, Tenant};

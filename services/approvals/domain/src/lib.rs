@@ -1,7 +1,10 @@
-//! Rules of the whitelist, of auto-approval, and of decisions on patches.
+//! Rules of the whitelist, of auto-approval, of decisions on patches, of baselines and of compliance.
 
 pub mod approval;
+pub mod assignment;
+pub mod baseline;
 pub mod block;
+pub mod compliance;
 pub mod evaluation;
 pub mod looks;
 pub mod overlap;

@@ -236,6 +236,7 @@ async fn a_vendor_is_who_publishes_the_feed() {
         source: "msrc/index.json".to_owned(),
         schedule: None,
         publisher: Some(Publisher { name: "Microsoft".to_owned(), contact_url: None }),
+        keyring: None,
     };
     system.happens::<FeedEvent>(Tenant::PLATFORM, registered).await;
     system.published(&patch).await;

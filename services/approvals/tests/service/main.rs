@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its support as well")]
 
 mod automatic;
+mod baselines;
+mod compliance;
 mod deciding;
 mod deferring;
 mod fixtures;

@@ -1,6 +1,7 @@
 //! Store, sequencer, relay, broker and the running service.
 
 use access::{Caller, Grant, InternalAuth};
+use approvals::compliance;
 use approvals::reactor::Reactor;
 use approvals::rules::RuleTimer;
 use chrono::{DateTime, Utc};
@@ -75,6 +76,11 @@ impl System {
         Self { database, _broker: broker, connection, store, lifecycle, client }
     }
 
+    /// The store itself, and a way to look at everything.
+    pub(crate) fn store(&self) -> Store {
+        self.store.clone()
+    }
+
     pub(crate) async fn stop(self) {
         self.lifecycle.shutdown(STOP_DEADLINE).await.unwrap();
     }
@@ -147,11 +153,6 @@ impl System {
         RuleTimer::new(self.store.clone(), Arc::new(At(now))).look().await.unwrap();
     }
 
-    /// The store itself, for what acts beside the service.
-    pub(crate) fn store(&self) -> Store {
-        self.store.clone()
-    }
-
     /// The facts of one type in the order of the log, once the service has reacted to everything.
     pub(crate) async fn facts<F: DeserializeOwned>(&self, event_type: &str) -> Vec<F> {
         let events = self.log().await;
@@ -178,6 +179,7 @@ impl System {
     /// Waits until every event has its position and the service has handled those that concern it.
     pub(crate) async fn has_read_all(&self) {
         let interests = self.reactor().interests();
+        let measured = compliance::reactor::Reactor::new(self.store.clone()).interests();
         let timer = RuleTimer::new(self.store.clone(), Arc::new(SystemClock));
         eventually("everything to be handled", async || {
             // Beside the service's own timer, as in a second process; only so that nobody waits for its pause.
@@ -189,9 +191,15 @@ impl System {
                           where e.event_type = any($1)
                             and not exists (select from es.inbox i
                                              where i.event_id = e.event_id and i.consumer = 'approvals.reactor'))
-                      + (select count(*) from approvals.rule_due where due_at <= now())",
+                      + (select count(*) from approvals.rule_due where due_at <= now())
+                      + (select count(*) from es.event e
+                          where e.event_type = any($2)
+                            and not exists (select from es.inbox i
+                                             where i.event_id = e.event_id and i.consumer = 'approvals.compliance'))
+                      + (select count(*) from approvals.compliance_task)",
             )
             .bind(interests)
+            .bind(measured)
             .fetch_one(&mut owner)
             .await
             .unwrap();

@@ -55,6 +55,7 @@ fn is_of_catalogue(kind: Kind) -> bool {
         | Kind::DeviceGroup
         | Kind::Approval
         | Kind::Rule
+        | Kind::Baseline
         | Kind::Deployment
         | Kind::DeviceJob
         | Kind::ScanJob
@@ -67,6 +68,10 @@ fn is_of_catalogue(kind: Kind) -> bool {
 pub(crate) fn is_own(caller: &Caller, id: GlobalId, tenant: Tenant) -> bool {
     if is_of_catalogue(id.kind) {
         return tenant == Tenant::PLATFORM || caller.scope.partner_id() == Some(tenant.partner_id);
+    }
+    // A partner's template is there for all of its customers.
+    if id.kind == Kind::Baseline && tenant.customer_id.is_none() {
+        return caller.scope.partner_id() == Some(tenant.partner_id);
     }
     // Everyone may name their own partner, though a customer's people see nothing of it.
     reaches(caller, tenant)
@@ -107,6 +112,8 @@ pub(crate) async fn look_up(asking: &Asking, given: &[Given]) -> Result<Vec<Owne
                 select partner_id, customer_id from views.device where w.kind = 'Device' and device_id = w.id
                 union all
                 select partner_id, customer_id from views.device_group where w.kind = 'DeviceGroup' and group_id = w.id
+                union all
+                select partner_id, customer_id from views.baseline where w.kind = 'Baseline' and baseline_id = w.id
                 union all
                 select partner_id, customer_id from views.approval where w.kind = 'Approval' and approval_id = w.id
                 union all

@@ -3,6 +3,7 @@
 use crate::reading::{Page, Seen};
 use crate::schema::connection::{ConnectionOf, page_cost};
 use crate::schema::global_id::{Kind, global};
+use crate::views::compliance::{COMPLIANCE_OF_DEVICE, PeriodRow};
 use crate::views::customer::CustomerRow;
 use crate::views::device::{AvailableUpdateRow, DeviceRow, UPDATES_OF_DEVICE};
 use crate::views::device_group::{DeviceGroupRow, GROUPS_OF_DEVICE};
@@ -121,6 +122,12 @@ impl Seen<DeviceRow> {
     ) -> Result<ConnectionOf<DevicePatchRow>> {
         let page = Page::new(first, after).only(status.map(states));
         self.view.page(&PATCHES_OF_DEVICE, self.row.device_id, page).await
+    }
+
+    /// How it stands against every baseline that holds for it.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn compliance(&self, first: Option<i32>, after: Option<String>) -> Result<ConnectionOf<PeriodRow>> {
+        self.view.page(&COMPLIANCE_OF_DEVICE, self.row.device_id, Page::new(first, after)).await
     }
 
     /// What the device's own package manager offers.

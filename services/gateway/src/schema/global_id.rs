@@ -48,6 +48,7 @@ kinds! {
     DeviceGroup in "devices" as "device group",
     Approval in "approvals" as "approval",
     Rule in "approvals" as "rule",
+    Baseline in "approvals" as "baseline",
     Deployment in "scheduling" as "deployment",
     DeviceJob in "scheduling" as "device job",
     ScanJob in "scheduling" as "scan job",

@@ -1,6 +1,7 @@
 //! Mutations: one per command. Each file holds one service's.
 
 mod alerts;
+mod baselines;
 mod decisions;
 mod devices;
 mod feeds;
@@ -24,6 +25,7 @@ pub(crate) struct Mutation(
     devices::DevicesMutations,
     rules::RulesMutations,
     decisions::DecisionsMutations,
+    baselines::BaselinesMutations,
     scheduling::SchedulingMutations,
     alerts::AlertsMutations,
 );

@@ -8,6 +8,7 @@ use crate::schema::explanation::ApprovalQueries;
 use crate::schema::global_id::{GlobalId, Kind, global};
 use crate::schema::position::Position;
 use crate::schema::query::Query;
+use crate::schema::widgets::WidgetQueries;
 use crate::views::package::{AVAILABLE_UPDATES, PACKAGES, PackageRow};
 use crate::views::patch::PatchRow;
 use crate::views::site::{PackageUpdateRow, SiteRow, SiteVersionRow, VERSIONS_OF_CUSTOMER};
@@ -23,7 +24,12 @@ use uuid::Uuid;
 /// The root of queries.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub(crate) struct Queries(pub(crate) Query, pub(crate) PackageQueries, pub(crate) ApprovalQueries);
+pub(crate) struct Queries(
+    pub(crate) Query,
+    pub(crate) PackageQueries,
+    pub(crate) ApprovalQueries,
+    pub(crate) WidgetQueries,
+);
 
 /// What can be asked about packages.
 pub(crate) struct PackageQueries;

@@ -12,6 +12,7 @@ use crate::schema::position::Position;
 use crate::schema::tenancy::Viewer;
 use crate::views::alert::AlertRow;
 use crate::views::approval::ApprovalRow;
+use crate::views::baseline::BaselineRow;
 use crate::views::customer::CustomerRow;
 use crate::views::deployment::DeploymentRow;
 use crate::views::device::DeviceRow;
@@ -47,6 +48,7 @@ pub(crate) enum Node {
     DeviceGroup(Seen<DeviceGroupRow>),
     Approval(Seen<ApprovalRow>),
     Rule(Seen<RuleRow>),
+    Baseline(Seen<BaselineRow>),
     Deployment(Seen<DeploymentRow>),
     DeviceJob(Seen<DeviceJobRow>),
     ScanJob(Seen<ScanJobRow>),
@@ -67,6 +69,7 @@ impl Node {
             Kind::DeviceGroup => view.find(id).await?.map(Self::DeviceGroup),
             Kind::Approval => view.find(id).await?.map(Self::Approval),
             Kind::Rule => view.find(id).await?.map(Self::Rule),
+            Kind::Baseline => view.find(id).await?.map(Self::Baseline),
             Kind::Deployment => view.find(id).await?.map(Self::Deployment),
             Kind::DeviceJob => view.find(id).await?.map(Self::DeviceJob),
             Kind::ScanJob => view.find(id).await?.map(Self::ScanJob),
@@ -86,6 +89,7 @@ impl Node {
             | Kind::DeviceGroup
             | Kind::Approval
             | Kind::Rule
+            | Kind::Baseline
             | Kind::Deployment
             | Kind::DeviceJob
             | Kind::ScanJob
@@ -103,6 +107,7 @@ impl Node {
             Self::DeviceGroup(seen) => Some(seen.row.customer_id),
             Self::Approval(seen) => Some(seen.row.customer_id),
             Self::Rule(seen) => seen.row.customer_id,
+            Self::Baseline(seen) => seen.row.customer_id,
             Self::Deployment(seen) => Some(seen.row.customer_id),
             Self::DeviceJob(seen) => seen.row.customer_id,
             Self::ScanJob(seen) => seen.row.customer_id,
@@ -143,6 +148,12 @@ impl Query {
             return Ok(None);
         };
         if permission == Permission::ReadCatalogue {
+            return Ok(Some(node));
+        }
+        if let Node::Baseline(seen) = &node
+            && seen.row.customer_id.is_none()
+        {
+            // A partner's template is there for all of its customers; the database has checked the partner.
             return Ok(Some(node));
         }
         // The database has checked the partner; roles may reach less than that.

@@ -2,12 +2,14 @@
 
 use crate::asking::{Asking, reachable, reaches, require};
 use crate::reading::{Page, Seen};
+use crate::schema::baseline::reached_with_partner;
 use crate::schema::connection::{ConnectionOf, page_cost};
 use crate::schema::device_group::{DeviceFilter, at_region};
 use crate::schema::global_id::{GlobalId, Kind, global};
 use crate::schema::package::Site;
 use crate::views::alert::{ALERTS_OF_CUSTOMER, ALERTS_OF_PARTNER, AlertRow};
 use crate::views::approval::{APPROVALS_OF_CUSTOMER, ApprovalRow};
+use crate::views::baseline::{BASELINES_OF_CUSTOMER, BASELINES_OF_PARTNER, BaselineRow};
 use crate::views::customer::{CUSTOMERS, CUSTOMERS_OF_PARTNER, ComplianceRow, CustomerRow};
 use crate::views::decision::{ApprovalPolicyRow, DECISIONS_OF_CUSTOMER, DecisionRow};
 use crate::views::deployment::{DEPLOYMENTS_OF_CUSTOMER, DeploymentRow};
@@ -172,6 +174,17 @@ impl Seen<PartnerRow> {
     ) -> Result<ConnectionOf<CustomerRow>> {
         let only = reachable(self.view.caller(), Permission::ReadFleet);
         self.view.page(&CUSTOMERS_OF_PARTNER, self.row.partner_id, Page::new(first, after).only(only)).await
+    }
+
+    /// Baselines: the partner's templates, and its customers' own.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn baselines(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<BaselineRow>> {
+        let page = Page::new(first, after).only(reached_with_partner(self.view.caller()));
+        self.view.page(&BASELINES_OF_PARTNER, self.row.partner_id, page).await
     }
 
     /// Webhooks that get the events of all customers.
@@ -354,6 +367,16 @@ impl Seen<CustomerRow> {
     async fn webhooks(&self, first: Option<i32>, after: Option<String>) -> Result<ConnectionOf<WebhookRow>> {
         require(self.view.caller(), Permission::ManageWebhooks, Some(CustomerId(self.row.customer_id)))?;
         self.view.page(&WEBHOOKS_OF_CUSTOMER, self.row.customer_id, Page::new(first, after)).await
+    }
+
+    /// What its devices can be measured against: its own baselines and its partner's templates.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn baselines(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<BaselineRow>> {
+        self.view.page(&BASELINES_OF_CUSTOMER, self.row.customer_id, Page::new(first, after)).await
     }
 
     #[graphql(complexity = "page_cost(first, child_complexity)")]

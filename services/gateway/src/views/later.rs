@@ -4,8 +4,8 @@
 //! another way, or to read it, has the noted rows written first.
 
 use super::{
-    approval::Decisions, decision::Standings, device::Contacts, device_job::Steps, device_patch::Sightings,
-    patch::Changes, vulnerability::Said,
+    approval::Decisions, compliance, decision::Standings, device::Contacts, device_job::Steps,
+    device_patch::Sightings, patch::Changes, vulnerability::Said,
 };
 use eventstore::{StoreError, Tx};
 
@@ -13,6 +13,7 @@ use eventstore::{StoreError, Tx};
 /// apart: whichever is written, the patches' marks are made from what both tables then hold.
 #[derive(Default)]
 pub(super) struct Later {
+    pub(super) compliance: compliance::Standings,
     pub(super) contacts: Contacts,
     pub(super) decisions: Decisions,
     pub(super) patches: Changes,
@@ -31,6 +32,7 @@ impl Later {
         self.patches.write(tx).await?;
         self.vulnerabilities.write(tx).await?;
         self.sightings.write(tx).await?;
+        self.compliance.write(tx).await?;
         self.steps.write(tx).await
     }
 }

@@ -22,6 +22,11 @@ const PATHS: [(&str, &str); 14] = [
     ("Device", "{ viewer { customers(first: 3) { nodes { devices(first: 3) { nodes { $1 } } } } } }"),
     ("DeviceGroup", "{ viewer { groups(first: 3) { nodes { $1 } } } }"),
     ("Deployment", "{ viewer { customers(first: 3) { nodes { deployments(first: 3) { nodes { $1 } } } } } }"),
+    ("Baseline", "{ viewer { customers(first: 3) { nodes { baselines(first: 3) { nodes { $1 } } } } } }"),
+    (
+        "BaselineCompliance",
+        "{ viewer { customers(first: 3) { nodes { baselines(first: 3) { nodes { compliance { $1 } } } } } } }",
+    ),
     ("Webhook", "{ viewer { customers(first: 3) { nodes { webhooks(first: 3) { nodes { $1 } } } } } }"),
 ];
 

@@ -4,9 +4,11 @@
 
 mod callers;
 mod catalogue;
+mod compliance;
 mod deciding;
 mod decisions;
 mod feeds;
+mod fleet;
 mod groups;
 mod history;
 mod isolation;

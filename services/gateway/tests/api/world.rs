@@ -9,8 +9,10 @@ use contracts::alerts::{
     WebhookRegistered,
 };
 use contracts::approvals::{
-    ApprovalEvent, ApprovalOpened, AutoApprovalRefused, RefusalReason, RuleConditions, RuleContents,
-    RuleCreated, RuleEvent, RuleTiming, WhitelistEntryAdded, WhitelistEvent, WhitelistPattern,
+    ApprovalEvent, ApprovalOpened, AutoApprovalRefused, BaselineAssigned, BaselineAssignmentEvent,
+    BaselineContent, BaselineCreated, BaselineEvent, BaselineRule, ComplianceEvaluated, ComplianceEvent,
+    ComplianceState, RefusalReason, RuleConditions, RuleContents, RuleCreated, RuleEvent, RuleTiming,
+    SeverityCounts, WhitelistEntryAdded, WhitelistEvent, WhitelistPattern,
 };
 use contracts::devices::{
     AgentEnrolled, AgentMode, AvailableUpdate, AvailableUpdatesChanged, DeviceCameOnline, DeviceEvent,
@@ -30,8 +32,8 @@ use contracts::tenancy::{
 };
 use contracts::{Cadence, Classification, DevicePlatform, FixTarget, OsRelease, RebootBehaviour, Severity};
 use kernel::{
-    AlertId, CustomerId, DeploymentId, DeviceId, EventId, FeedId, JobId, PartnerId, PatchId, Personal,
-    RuleId, RunId, SubjectId, Tenant, UserId, WebhookId, derived_id,
+    AlertId, BaselineId, CustomerId, DeploymentId, DeviceId, EventId, FeedId, JobId, PartnerId, PatchId,
+    Personal, RuleId, RunId, SubjectId, Tenant, UserId, WebhookId, derived_id,
 };
 use testkit::id;
 use uuid::Uuid;
@@ -48,6 +50,9 @@ pub(crate) struct World {
     pub(crate) device: DeviceId,
     pub(crate) approval: Uuid,
     pub(crate) rule: RuleId,
+    pub(crate) baseline: BaselineId,
+    /// The partner's, for all of its customers.
+    pub(crate) template: BaselineId,
     pub(crate) deployment: DeploymentId,
     pub(crate) run: RunId,
     pub(crate) job: JobId,
@@ -71,6 +76,8 @@ impl World {
             device: id(),
             approval: derived_id(patch.0, &customer.to_string()),
             rule: id(),
+            baseline: id(),
+            template: id(),
             deployment: id(),
             run: id(),
             job: id(),
@@ -103,6 +110,8 @@ impl World {
             ("DeviceGroup", self.group().0),
             ("Approval", self.approval),
             ("Rule", self.rule.0),
+            ("Baseline", self.baseline.0),
+            ("Baseline", self.template.0),
             ("Deployment", self.deployment.0),
             ("DeviceJob", self.job.0),
             ("ScanJob", self.scan_job.0),
@@ -121,6 +130,7 @@ impl World {
         self.record_device(system).await;
         self.record_group(system).await;
         self.record_approvals(system).await;
+        self.record_baselines(system).await;
         self.record_deployment(system).await;
         self.record_alerts(system).await;
         self.record_packages(system).await;
@@ -322,6 +332,54 @@ impl World {
             pattern: WhitelistPattern::Product(self.text("product")),
         });
         system.record(self.tenant(), id::<RuleId>().0, vec![entry]).await;
+    }
+
+    pub(crate) async fn record_baselines(&self, system: &System) {
+        let of_partner = Tenant::partner(self.partner);
+        for (tenant, baseline_id) in [(of_partner, self.template), (self.tenant(), self.baseline)] {
+            let created = Fact::of::<BaselineEvent>(BaselineCreated {
+                baseline_id,
+                customer_id: tenant.customer_id,
+                name: self.text("baseline"),
+                content: BaselineContent {
+                    rules: vec![BaselineRule {
+                        severities: vec![Severity::Critical, Severity::High],
+                        ..BaselineRule::default()
+                    }],
+                    included: vec![self.own_patch],
+                    excluded: vec![],
+                },
+            });
+            system.record(tenant, baseline_id.0, vec![created]).await;
+            let scope = self.customer.into();
+            let assigned = Fact::of::<BaselineAssignmentEvent>(BaselineAssigned { baseline_id, scope });
+            system.record(self.tenant(), derived_id(baseline_id.0, "assignment"), vec![assigned]).await;
+            self.stands(system, baseline_id, self.device, ComplianceState::NonCompliant, 1).await;
+        }
+    }
+
+    /// A device is held against a baseline, of which it misses some patches of high severity.
+    pub(crate) async fn stands(
+        &self,
+        system: &System,
+        baseline_id: BaselineId,
+        device_id: DeviceId,
+        state: ComplianceState,
+        high: u32,
+    ) {
+        let evaluated = Fact::of::<ComplianceEvent>(ComplianceEvaluated {
+            device_id,
+            baseline_id,
+            baseline_version: 1,
+            state,
+            not_assessed: None,
+            missing: SeverityCounts { high, ..SeverityCounts::default() },
+            waived: 0,
+            scanned_at: None,
+        });
+        system
+            .record(self.tenant(), derived_id(device_id.0, &baseline_id.to_string()), vec![evaluated])
+            .await;
     }
 
     pub(crate) async fn record_deployment(&self, system: &System) {
