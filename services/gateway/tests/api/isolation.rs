@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// How each type that has connections is reached; `$1` is where the type's fields go.
-const PATHS: [(&str, &str); 14] = [
+const PATHS: [(&str, &str); 16] = [
     ("Query", "{ $1 }"),
     ("Patch", "{ patches(first: 3) { nodes { $1 } } }"),
     ("Feed", "{ feeds(first: 5) { nodes { $1 } } }"),
