@@ -93,9 +93,6 @@ async fn a_package_is_wanted_wherever_its_patch_is_approved_in_effect() {
         .import(&operator(), package_id, &[("Metadata.xml", described.as_bytes()), ("Update.zip", &payload)])
         .await;
     depot.reaches(package_id, "READY").await;
-    // Installed once, so that only who still wants it keeps it.
-    depot.send(&first_admin, StartPackageUpdate { package_id, customer_id: first }).await.unwrap();
-    depot.send(&first_admin, CompletePackageUpdate { package_id, customer_id: first }).await.unwrap();
     let everywhere = ApprovalScope::Partner { partner_id: partner };
     let by = || ApprovalMode::Manual { approved_by: id(), comment: None };
     let approved = |scope| ApprovalEvent::from(PatchApproved { patch_id, scope, by: by() });
@@ -104,6 +101,10 @@ async fn a_package_is_wanted_wherever_its_patch_is_approved_in_effect() {
     };
     let at_second = Tenant::customer(partner, second);
     depot.append(Tenant::partner(partner), vec![approved(everywhere)]).await;
+    eventually("the approval is known", || async { depot.approvals().await == 1 }).await;
+    // Installed once, so that only who still wants it keeps it.
+    depot.send(&first_admin, StartPackageUpdate { package_id, customer_id: first }).await.unwrap();
+    depot.send(&first_admin, CompletePackageUpdate { package_id, customer_id: first }).await.unwrap();
     depot.is_still_needed(package_id, 1).await;
     let third = depot.customer(partner).await.0;
     depot.is_still_needed(package_id, 2).await;

@@ -146,10 +146,11 @@ async fn what_is_nearer_to_the_device_holds_there() {
     let by: UserId = world.user(Role::PartnerAdmin);
     let blocked = PatchBlocked { patch_id, partner_id, blocked_by: by, comment: comment.clone() };
     let of_partner = Tenant::partner(partner_id);
-    system.record(of_partner, patch_id.0, vec![Fact::of::<BlockEvent>(blocked)]).await;
+    let block = id::<PatchId>().0;
+    system.record(of_partner, block, vec![Fact::of::<BlockEvent>(blocked)]).await;
     assert_eq!(world.state(&system, &who).await, holds("BLOCKED", "BLOCK", "MISSING"));
     let unblocked = PatchUnblocked { patch_id, partner_id, unblocked_by: by, comment };
-    system.record(of_partner, patch_id.0, vec![Fact::of::<BlockEvent>(unblocked)]).await;
+    system.record(of_partner, block, vec![Fact::of::<BlockEvent>(unblocked)]).await;
     assert_eq!(world.state(&system, &who).await, holds("APPROVED", "DEVICE", "APPROVED_WAITING"));
     let withdrawn = PatchWithdrawn { patch_id, reason: "breaks printing".to_owned() };
     system.record(Tenant::PLATFORM, patch_id.0, vec![Fact::of::<PatchEvent>(withdrawn)]).await;
@@ -215,16 +216,16 @@ async fn an_explanation_says_what_holds_and_what_would_change_it() {
     let told = world.ask_about(&system, &who, "explainPatch", selection).await;
     assert_eq!((&told["applicability"], &told["onDevice"]["state"]), (&json!("MISSING"), &json!("MISSING")));
     assert!(told["missingSince"].is_string() && told["position"].is_number(), "{told}");
-    assert_eq!(told["nextChangeAt"], "2026-12-07T06:00:00Z");
+    assert_eq!(told["nextChangeAt"], "2026-12-07T06:00:00+00:00");
     assert_eq!(told["customerApproval"], json!({ "state": "APPROVED", "mode": "MANUAL" }));
     let approval =
-        json!({ "state": "DEFERRED", "deferredUntil": "2026-12-07T06:00:00Z", "decidedAt": "DEVICE" });
+        json!({ "state": "DEFERRED", "deferredUntil": "2026-12-07T06:00:00+00:00", "decidedAt": "DEVICE" });
     assert_eq!(told["approval"], approval);
     let at_the_end = "at 2026-12-07 06:00 UTC, when it is put off no longer for this device, it is approved";
     assert_eq!(
         told["changes"],
         json!([
-            { "kind": "DEFERRAL_ENDS", "level": "DEVICE", "at": "2026-12-07T06:00:00Z", "then": "APPROVED",
+            { "kind": "DEFERRAL_ENDS", "level": "DEVICE", "at": "2026-12-07T06:00:00+00:00", "then": "APPROVED",
               "words": at_the_end },
             { "kind": "REVOKE", "level": "DEVICE", "at": null, "then": "APPROVED",
               "words": "if what was decided for this device is taken back, it is approved" },
@@ -378,7 +379,7 @@ async fn lists_and_explanations_say_the_same_of_any_decisions() {
         let published = Fact::of::<PatchEvent>(PatchPublished { patch: facts });
         system.record(Tenant::PLATFORM, one.patch.0, vec![published]).await;
         let missing = PatchFoundMissing { device_id: one.device, patch_id: one.patch, packages: vec![] };
-        system.record(one.tenant(), one.patch.0, vec![Fact::of::<DeviceEvent>(missing)]).await;
+        system.record(one.tenant(), one.device.0, vec![Fact::of::<DeviceEvent>(missing)]).await;
         for scope in scopes {
             let fact = match dice.below(9) {
                 0 => one.approved(scope),
@@ -393,7 +394,7 @@ async fn lists_and_explanations_say_the_same_of_any_decisions() {
             let (patch_id, partner_id) = (one.patch, one.partner);
             let blocked = PatchBlocked { patch_id, partner_id, blocked_by: id(), comment: "no".to_owned() };
             let block = vec![Fact::of::<BlockEvent>(blocked)];
-            system.record(Tenant::partner(partner_id), one.patch.0, block).await;
+            system.record(Tenant::partner(partner_id), id::<PatchId>().0, block).await;
         }
         patches.push(one);
     }
