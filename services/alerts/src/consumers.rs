@@ -2,6 +2,7 @@
 
 mod fan_out;
 mod raising;
+mod search;
 
 pub(crate) use fan_out::FanOut;
 pub(crate) use raising::Raising;

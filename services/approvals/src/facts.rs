@@ -3,6 +3,7 @@
 use approvals_domain::approval::{Standing, Subject};
 use approvals_domain::evaluation::Candidate;
 use chrono::{DateTime, NaiveDate, Utc};
+use contracts::approvals::ApprovalScope;
 use contracts::feeds::PatchFacts;
 use contracts::{Classification, DevicePlatform, Severity};
 use eventstore::{StoreError, Tx};
@@ -23,12 +24,20 @@ pub(crate) struct Patch {
 }
 
 impl Patch {
-    pub(crate) fn at(&self, customer_id: CustomerId) -> Subject {
+    pub(crate) fn at(&self, scope: impl Into<ApprovalScope>) -> Subject {
         Subject {
             patch_id: self.patch_id,
             vendor_patch_id: self.candidate.vendor_patch_id.clone(),
             platform: self.candidate.platform,
-            scope: customer_id.into(),
+            scope: scope.into(),
+        }
+    }
+
+    /// The newer patch with its vendor id, if it was replaced by one.
+    pub(crate) fn newer(&self) -> Option<(PatchId, String)> {
+        match &self.standing {
+            Standing::Superseded { by } => self.superseded_by.zip(Some(by.clone())),
+            Standing::Published | Standing::Withdrawn => None,
         }
     }
 }
@@ -101,7 +110,7 @@ pub(crate) fn word<T: DeserializeOwned>(text: String) -> Result<T, StoreError> {
 }
 
 /// Writes a word of one of our enums as it stands in facts.
-fn text<T: serde::Serialize>(word: &T) -> Result<String, StoreError> {
+pub(crate) fn text<T: serde::Serialize>(word: &T) -> Result<String, StoreError> {
     let value = serde_json::to_value(word).map_err(corrupt)?;
     value
         .as_str()

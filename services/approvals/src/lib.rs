@@ -2,14 +2,16 @@
 
 mod commands;
 pub mod config;
+mod decisions;
+pub mod deferrals;
 mod facts;
 mod reacting;
 pub mod reactor;
 pub mod rules;
-mod streams;
 
 use config::ApprovalsSettings;
 use contracts::Service;
+use deferrals::Deferrals;
 use foundation::Foundation;
 use rules::{RuleServices, RuleTimer};
 use runtime::{Lifecycle, Settings};
@@ -21,6 +23,8 @@ pub async fn run(settings: &Settings, lifecycle: &Lifecycle) -> anyhow::Result<S
     let foundation = Foundation::lay(Service::Approvals, settings, lifecycle).await?;
     let (store, clock) = (foundation.store.clone(), foundation.clock.clone());
     foundation.consume(reactor::Reactor::new(store.clone(), clock.clone()));
+    let deferrals = Deferrals::new(store.clone(), clock.clone());
+    foundation.background("deferrals", deferrals.run(lifecycle.clone()));
     let timer = RuleTimer::new(store, clock);
     foundation.background("rules", timer.run(config.rules_interval(), lifecycle.clone()));
     let server = foundation.server().configure({

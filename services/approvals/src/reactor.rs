@@ -1,16 +1,17 @@
-//! Reacts to catalogue, scans, customers, and the service's own rules.
+//! Reacts to catalogue, scans, customers, groups, and the service's own rules and decisions.
 
-use crate::facts;
+use crate::decisions::{self, Decision, decision_stream};
 use crate::reacting::Reaction;
 use crate::rules::{Affected, Judging, RuleKnowledge, Trigger, look_again};
-use approvals_domain::approval::{Command, Standing};
-use contracts::approvals::{RuleEvent, WhitelistEvent};
-use contracts::devices::{DeviceEvent, GroupEvent, PatchFoundMissing};
+use crate::{facts, facts::Patch};
+use approvals_domain::approval::{Approval, Command, Standing};
+use contracts::approvals::{ApprovalEvent, RuleEvent, WhitelistEvent};
+use contracts::devices::{AgentEnrolled, DeviceEvent, GroupEvent, PatchFoundMissing};
 use contracts::feeds::{FeedEvent, PatchEvent, RatingEvent, VulnerabilityEvent};
 use contracts::tenancy::CustomerRegistered;
-use eventstore::{Store, Tx};
+use eventstore::{Store, Target, Tx};
 use kernel::{Envelope, EventData, PatchId, Scope, Tenant};
-use messaging::{Consumer, HandlerError, Outcome};
+use messaging::{Consumer, HandlerError, Outcome, settled};
 use runtime::Clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,18 +32,26 @@ const INTERESTS: &[&str] = &[
     "feeds.VulnerabilityRemovedFromKev",
     "feeds.PatchRated",
     "feeds.PatchRatingCleared",
-    "devices.PatchFoundMissing",
-    "devices.PatchFoundInstalled",
-    "devices.PatchNoLongerApplicable",
+    "devices.AgentEnrolled",
     "devices.GroupDefined",
     "devices.GroupMembershipChanged",
     "devices.GroupRemoved",
+    "devices.PatchFoundMissing",
+    "devices.PatchFoundInstalled",
+    "devices.PatchNoLongerApplicable",
     "approvals.RuleCreated",
     "approvals.RuleVersionCreated",
     "approvals.RuleEnabled",
     "approvals.RuleDisabled",
     "approvals.WhitelistEntryAdded",
     "approvals.WhitelistEntryRemoved",
+    "approvals.SecondApprovalRequested",
+    "approvals.PatchApproved",
+    "approvals.PatchRejected",
+    "approvals.PatchDeferred",
+    "approvals.DeferralEnded",
+    "approvals.ApprovalRevoked",
+    "approvals.ApprovalLapsed",
 ];
 
 /// The one consumer of the service; handles events in their order.
@@ -74,11 +83,20 @@ impl Consumer for Reactor {
         } else if RuleEvent::owns(&event.event_type) || WhitelistEvent::owns(&event.event_type) {
             look_again(tx, Affected::Tenant(event.tenant), &event.into(), event.recorded_at).await?;
             Ok(Outcome::Handled)
+        } else if ApprovalEvent::owns(&event.event_type) {
+            self.decided(tx, event).await
+        } else if GroupEvent::owns(&event.event_type) {
+            let fact = event.read()?;
+            decisions::keep_group(tx, event.tenant.partner_id, &fact).await?;
+            RuleKnowledge::take_group(tx, event, fact).await?;
+            Ok(Outcome::Handled)
+        } else if event.event_type == AgentEnrolled::TYPE {
+            if let DeviceEvent::AgentEnrolled(fact) = event.read()? {
+                decisions::keep_device(tx, event.tenant.partner_id, &fact).await?;
+            }
+            Ok(Outcome::Handled)
         } else if DeviceEvent::owns(&event.event_type) {
             self.scanned(tx, event).await
-        } else if GroupEvent::owns(&event.event_type) {
-            RuleKnowledge::take_group(tx, event, event.read()?).await?;
-            Ok(Outcome::Handled)
         } else if FeedEvent::owns(&event.event_type) {
             RuleKnowledge::take_feed(tx, event, event.read()?).await?;
             Ok(Outcome::Handled)
@@ -106,6 +124,15 @@ impl Consumer for Reactor {
 impl Reactor {
     fn reaction(&self, event: &Envelope, tenant: Tenant) -> Reaction<'_> {
         Reaction { store: &self.store, scope: Scope::partner_of(event.tenant), tenant }
+    }
+
+    /// Lets rules look at a patch that has begun to wait.
+    async fn judge(&self, tx: &mut Tx, event: &Envelope, patch: &Patch) -> Result<(), HandlerError> {
+        let now = self.clock.now();
+        if let Some(judging) = Judging::at(tx, &self.store, event.tenant, now).await? {
+            judging.judge(tx, patch, &Trigger::from(event)).await?;
+        }
+        Ok(())
     }
 
     async fn catalogue_changed(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
@@ -136,10 +163,7 @@ impl Reactor {
 
     async fn lapse(&self, tx: &mut Tx, event: &Envelope, patch_id: PatchId) -> Result<(), HandlerError> {
         let Some(patch) = facts::patch(tx, patch_id).await? else { return Ok(()) };
-        let newer = match &patch.standing {
-            Standing::Superseded { by } => patch.superseded_by.zip(Some(by.clone())),
-            Standing::Published | Standing::Withdrawn => None,
-        };
+        let newer = patch.newer();
         for tenant in facts::customers_with(tx, patch_id).await? {
             let Some(customer_id) = tenant.customer_id else { continue };
             let subject = patch.at(customer_id);
@@ -148,7 +172,51 @@ impl Reactor {
             self.reaction(event, tenant).carry_out(tx, &subject, command, &cause).await?;
             facts::keep_approval(tx, tenant, patch_id, false).await?;
         }
+        for decision in decisions::outside_customers(tx, patch_id).await? {
+            self.lapse_one(tx, event, &patch, &decision).await?;
+        }
         Ok(())
+    }
+
+    async fn lapse_one(
+        &self,
+        tx: &mut Tx,
+        event: &Envelope,
+        patch: &Patch,
+        decision: &Decision,
+    ) -> Result<(), HandlerError> {
+        let what = format!("lapse {}", decision.scope.id());
+        let target = Target {
+            scope: &Scope::partner_of(event.tenant),
+            tenant: decision.tenant,
+            stream_id: decision_stream(patch.patch_id, decision.scope),
+            cause: &event.reaction("approvals", &what),
+            occurred_at: None,
+        };
+        let command = Command::Lapse { subject: patch.at(decision.scope), newer: patch.newer() };
+        settled(self.store.execute_in::<Approval>(tx, target, command).await)?;
+        Ok(())
+    }
+
+    /// Keeps the decisions that stand. One that was taken while the patch's end was on its way lapses at once.
+    async fn decided(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
+        let fact = event.read::<ApprovalEvent>()?;
+        let stands = decisions::keep(tx, event.tenant, &fact).await?;
+        if let Some(decision) = stands {
+            if let Some(patch) = facts::patch(tx, decision.patch_id).await?
+                && patch.standing != Standing::Published
+            {
+                self.lapse_one(tx, event, &patch, &decision).await?;
+            }
+        } else if let ApprovalEvent::DeferralEnded(fact) = fact
+            && fact.scope.whole_customer().is_some()
+            && let Some(patch) = facts::patch(tx, fact.patch_id).await?
+        {
+            // The patch waits again, for rules as well.
+            facts::keep_approval(tx, event.tenant, fact.patch_id, true).await?;
+            self.judge(tx, event, &patch).await?;
+        }
+        Ok(Outcome::Handled)
     }
 
     async fn scanned(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
@@ -184,10 +252,7 @@ impl Reactor {
             let open = Command::Open(subject.clone());
             self.reaction(event, event.tenant).carry_out(tx, &subject, open, &cause).await?;
             facts::keep_approval(tx, event.tenant, fact.patch_id, true).await?;
-            let now = self.clock.now();
-            if let Some(judging) = Judging::at(tx, &self.store, event.tenant, now).await? {
-                judging.judge(tx, &patch, &Trigger::from(event)).await?;
-            }
+            self.judge(tx, event, &patch).await?;
         }
         Ok(Outcome::Handled)
     }

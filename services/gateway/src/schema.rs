@@ -5,8 +5,10 @@ pub(crate) mod approval;
 pub(crate) mod audit;
 pub(crate) mod catalogue;
 pub(crate) mod connection;
+pub(crate) mod decision;
 pub(crate) mod deployment;
 pub(crate) mod device;
+pub(crate) mod explaining;
 pub(crate) mod global_id;
 pub(crate) mod guard;
 pub(crate) mod mutation;
@@ -20,6 +22,7 @@ pub(crate) mod tenancy;
 
 use crate::front::Limits;
 use async_graphql::{SDLExportOptions, Schema};
+use decision::ApprovalQueries;
 use mutation::Mutation;
 use package::{PackageQueries, Queries};
 use query::Query;
@@ -30,14 +33,18 @@ pub(crate) type Api = Schema<Queries, Mutation, Subscription>;
 /// The schema with everything that guards it.
 pub(crate) fn guarded(limits: &Limits) -> Api {
     limits
-        .guard(Schema::build(Queries(Query, PackageQueries), Mutation::default(), Subscription))
+        .guard(Schema::build(
+            Queries(Query, PackageQueries, ApprovalQueries),
+            Mutation::default(),
+            Subscription,
+        ))
         .extension(guard::Guarding)
         .finish()
 }
 
 /// The schema alone, for looking at its types.
 pub(crate) fn bare() -> Api {
-    Schema::build(Queries(Query, PackageQueries), Mutation::default(), Subscription).finish()
+    Schema::build(Queries(Query, PackageQueries, ApprovalQueries), Mutation::default(), Subscription).finish()
 }
 
 /// The schema in the schema definition language, as `docs/schema.graphql` has it.

@@ -6,6 +6,7 @@
 pub(crate) mod alert;
 pub(crate) mod approval;
 pub(crate) mod customer;
+pub(crate) mod decision;
 pub(crate) mod deployment;
 pub(crate) mod device;
 pub(crate) mod device_job;
@@ -34,12 +35,14 @@ use uuid::Uuid;
 pub(crate) const NAME: &str = "views";
 
 /// Everything in the schema: a rebuild replaces it as a whole.
-const TABLES: [&str; 35] = [
+const TABLES: [&str; 37] = [
     "alert",
     "app_user",
     "approval",
+    "approval_policy",
     "available_update",
     "customer",
+    "decision",
     "delivery",
     "deployment",
     "device",
@@ -135,7 +138,13 @@ async fn take(tx: &mut Tx, later: &mut Later, event: &Envelope) -> Result<(), St
     } else if let Some(fact) = read::<approvals::RuleEvent>(event)? {
         rule::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<approvals::ApprovalEvent>(event)? {
+        decision::apply(tx, later, entry, fact.clone()).await?;
         approval::apply(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<approvals::BlockEvent>(event)? {
+        decision::apply_block(later, entry, fact);
+        Ok(())
+    } else if let Some(fact) = read::<approvals::ApprovalPolicyEvent>(event)? {
+        decision::apply_policy(tx, entry, fact).await
     } else if let Some(fact) = read::<scheduling::ScanJobEvent>(event)? {
         scan_job::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<scheduling::DeploymentEvent>(event)? {

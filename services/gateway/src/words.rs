@@ -90,10 +90,87 @@ words! {
     /// Where an approval stands.
     ApprovalState {
         Pending,
+        /// Somebody approves; the customer's policy asks for a second person.
+        AwaitingSecondApprover,
         Approved,
         Rejected,
+        /// Put off until a date.
+        Deferred,
         /// The patch was superseded or withdrawn.
         Lapsed,
+    }
+    /// How near to a device a decision is taken, the nearest first: it decides first.
+    #[graphql(remote = "contracts::approvals::ApprovalLevel")]
+    ApprovalLevel {
+        Device,
+        Group,
+        Customer,
+        /// All customers of the partner.
+        Partner,
+    }
+    /// What stands in a scope.
+    DecisionState {
+        /// Nothing is decided until a second person agrees.
+        AwaitingSecondApprover,
+        Approved,
+        Rejected,
+        /// Put off until a date.
+        Deferred,
+        /// The partner keeps the patch from all of its customers.
+        Blocked,
+    }
+    /// What holds for a patch on a device.
+    EffectiveState {
+        /// Superseded or withdrawn.
+        NotInstallable,
+        /// The partner keeps it from all of its customers.
+        Blocked,
+        Rejected,
+        /// Put off until a date.
+        Deferred,
+        Approved,
+        /// Nobody has decided.
+        Pending,
+    }
+    /// A level of the order of precedence: the first that says something decides.
+    #[graphql(remote = "contracts::approvals::precedence::Level")]
+    EffectiveLevel {
+        /// The patch itself: superseded or withdrawn.
+        Catalogue,
+        /// The partner's hard block.
+        Block,
+        Device,
+        Group,
+        Customer,
+        Partner,
+        /// Auto-approval rules.
+        Rule,
+    }
+    /// Whether a patch is wanted on a device.
+    PatchApplicability {
+        Missing,
+        Installed,
+        /// No scan has found it missing or installed.
+        NotApplicable,
+    }
+    /// What would change an answer.
+    ChangeKind {
+        /// The newer patch takes this one's place.
+        DecideOnNewerPatch,
+        /// The partner ends its block.
+        EndBlock,
+        /// The decision is taken back.
+        Revoke,
+        /// The deferral's time comes.
+        DeferralEnds,
+        /// A second person agrees.
+        GiveSecondApproval,
+        /// Somebody approves, or approves nearer to the device.
+        Approve,
+        /// Somebody rejects, on the same level or nearer to the device.
+        Reject,
+        /// A rule approves.
+        RuleApproves,
     }
     /// By what a patch was approved.
     ApprovalMode {

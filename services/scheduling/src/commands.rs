@@ -1,7 +1,7 @@
 //! The use cases: authorise, look up, decide and append, answer.
 
 use crate::error::{Stop, Unknown};
-use crate::fleet;
+use crate::{approvals, fleet};
 use access::Caller;
 use actix_web::web::ServiceConfig;
 use chrono::TimeDelta;
@@ -144,7 +144,7 @@ async fn start(
         let written = last_written(&mut tx, &ids, command).await?;
         return Ok(Accepted { answer: ids.started, written, repeated: true });
     }
-    let plans = make_plans(&mut tx, command).await?;
+    let plans = make_plans(&mut tx, tenant, command).await?;
     let start = run::Command::Start {
         run_id: ids.started.run_id,
         deployment_id: ids.started.deployment_id,
@@ -171,7 +171,7 @@ async fn write<A: Aggregate>(
 }
 
 /// Looks up what the command names and gives every device its part.
-async fn make_plans(tx: &mut Tx, command: &PatchNow) -> Result<Vec<DevicePlan>, Stop> {
+async fn make_plans(tx: &mut Tx, tenant: Tenant, command: &PatchNow) -> Result<Vec<DevicePlan>, Stop> {
     let devices = fleet::devices(tx, command.customer_id, &command.device_ids, &command.patch_ids).await?;
     let known: BTreeSet<DeviceId> = devices.iter().map(|device| device.device_id).collect();
     if let Some(device_id) = command.device_ids.iter().copied().find(|id| !known.contains(id)) {
@@ -181,9 +181,7 @@ async fn make_plans(tx: &mut Tx, command: &PatchNow) -> Result<Vec<DevicePlan>, 
     if let Some(patch_id) = command.patch_ids.iter().copied().find(|id| !known.contains(id)) {
         return Err(Unknown::Patch { patch_id }.into());
     }
-    let missing: BTreeSet<PatchId> =
-        devices.iter().flat_map(|device| &device.missing).map(|missing| missing.patch_id).collect();
-    let approved = fleet::approved(tx, command.customer_id, &missing).await?;
+    let approved = approvals::approved(tx, tenant, command.customer_id, &devices).await?;
     Ok(plan(&devices, &approved, &Chosen::of(&command.patch_ids)))
 }
 

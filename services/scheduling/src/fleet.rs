@@ -1,6 +1,8 @@
-//! What other services' facts say of devices, patches and approvals: kept by the reactor, read when a run is planned.
+//! What other services' facts say of devices and patches: kept by the reactor, read when a run is planned.
 
-use contracts::approvals::{ApprovalEvent, ApprovalScope};
+use crate::approvals;
+use contracts::DevicePlatform;
+use contracts::approvals::{ApprovalEvent, Change};
 use contracts::devices::{AgentMode, DeviceEvent, MissingPackage};
 use contracts::feeds::{PatchEvent, PatchFacts};
 use eventstore::{StoreError, Tx};
@@ -62,40 +64,34 @@ pub(crate) async fn apply_approval(
     tenant: Tenant,
     fact: &ApprovalEvent,
 ) -> Result<(), sqlx::Error> {
-    match fact {
-        ApprovalEvent::ApprovalOpened(fact) => name_patch(tx, fact.patch_id, &fact.vendor_patch_id).await,
-        ApprovalEvent::PatchApproved(fact) => {
-            let Some(customer_id) = fact.scope.whole_customer() else { return Ok(()) };
-            sqlx::query(
-                "insert into scheduling.approval (customer_id, patch_id, partner_id)
-                 values ($1, $2, $3)
-                 on conflict do nothing",
-            )
-            .bind(customer_id.0)
-            .bind(fact.patch_id.0)
-            .bind(tenant.partner_id.0)
-            .execute(&mut **tx)
-            .await?;
-            Ok(())
-        }
-        ApprovalEvent::AutoApprovalRefused(_) | ApprovalEvent::ApprovalScheduled(_) => Ok(()),
-        ApprovalEvent::PatchRejected(fact) => not_approved(tx, fact.scope, fact.patch_id).await,
-        ApprovalEvent::ApprovalRevoked(fact) => not_approved(tx, fact.scope, fact.patch_id).await,
-        ApprovalEvent::ApprovalLapsed(fact) => not_approved(tx, fact.scope, fact.patch_id).await,
+    if let ApprovalEvent::ApprovalOpened(fact) = fact {
+        return name_patch(tx, fact.patch_id, &fact.vendor_patch_id, fact.platform).await;
+    }
+    match Change::of(fact) {
+        Some(change) => approvals::keep(tx, tenant, &change).await,
+        None => Ok(()),
     }
 }
 
-/// Takes a fact about a patch. That one is superseded or withdrawn arrives as a lapsed approval.
+/// Takes a fact about a patch.
 pub(crate) async fn apply_patch(tx: &mut Tx, fact: &PatchEvent) -> Result<(), sqlx::Error> {
-    let known = |patch: &PatchFacts| (patch.patch_id, patch.vendor_patch_id.clone());
-    let (patch_id, vendor_patch_id) = match fact {
+    let known = |patch: &PatchFacts| (patch.patch_id, patch.vendor_patch_id.clone(), patch.platform);
+    let (patch_id, vendor_patch_id, platform) = match fact {
         PatchEvent::PatchPublished(fact) => known(&fact.patch),
         PatchEvent::PatchRevised(fact) => known(&fact.patch),
-        PatchEvent::PatchSuperseded(_)
-        | PatchEvent::PatchMarkedOutOfBand(_)
-        | PatchEvent::PatchWithdrawn(_) => return Ok(()),
+        PatchEvent::PatchSuperseded(fact) => return not_installable(tx, fact.patch_id).await,
+        PatchEvent::PatchWithdrawn(fact) => return not_installable(tx, fact.patch_id).await,
+        PatchEvent::PatchMarkedOutOfBand(_) => return Ok(()),
     };
-    name_patch(tx, patch_id, &vendor_patch_id).await
+    name_patch(tx, patch_id, &vendor_patch_id, platform).await
+}
+
+async fn not_installable(tx: &mut Tx, patch_id: PatchId) -> Result<(), sqlx::Error> {
+    sqlx::query("update scheduling.patch set installable = false where patch_id = $1")
+        .bind(patch_id.0)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
 }
 
 async fn set_online(tx: &mut Tx, device_id: DeviceId, online: bool) -> Result<(), sqlx::Error> {
@@ -116,25 +112,22 @@ async fn not_missing(tx: &mut Tx, device_id: DeviceId, patch_id: PatchId) -> Res
     Ok(())
 }
 
-async fn not_approved(tx: &mut Tx, scope: ApprovalScope, patch_id: PatchId) -> Result<(), sqlx::Error> {
-    let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
-    sqlx::query("delete from scheduling.approval where customer_id = $1 and patch_id = $2")
-        .bind(customer_id.0)
-        .bind(patch_id.0)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-async fn name_patch(tx: &mut Tx, patch_id: PatchId, vendor_patch_id: &str) -> Result<(), sqlx::Error> {
+async fn name_patch(
+    tx: &mut Tx,
+    patch_id: PatchId,
+    vendor_patch_id: &str,
+    platform: DevicePlatform,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "insert into scheduling.patch (patch_id, vendor_patch_id)
-         values ($1, $2)
-         on conflict (patch_id) do update set vendor_patch_id = excluded.vendor_patch_id
-          where patch.vendor_patch_id <> excluded.vendor_patch_id",
+        "insert into scheduling.patch (patch_id, vendor_patch_id, platform)
+         values ($1, $2, $3)
+         on conflict (patch_id) do update
+            set vendor_patch_id = excluded.vendor_patch_id, platform = excluded.platform
+          where (patch.vendor_patch_id, patch.platform) is distinct from (excluded.vendor_patch_id, excluded.platform)",
     )
     .bind(patch_id.0)
     .bind(vendor_patch_id)
+    .bind(approvals::platform_name(platform))
     .execute(&mut **tx)
     .await?;
     Ok(())
@@ -225,23 +218,6 @@ pub(crate) async fn devices(
             })
         })
         .collect()
-}
-
-/// Those of the patches that may be installed at the customer.
-pub(crate) async fn approved(
-    tx: &mut Tx,
-    customer_id: CustomerId,
-    patch_ids: &BTreeSet<PatchId>,
-) -> Result<BTreeSet<PatchId>, sqlx::Error> {
-    let patch_ids: Vec<Uuid> = patch_ids.iter().map(|id| id.0).collect();
-    let ids: Vec<Uuid> = sqlx::query_scalar(
-        "select patch_id from scheduling.approval where customer_id = $1 and patch_id = any($2)",
-    )
-    .bind(customer_id.0)
-    .bind(patch_ids)
-    .fetch_all(&mut **tx)
-    .await?;
-    Ok(ids.into_iter().map(PatchId).collect())
 }
 
 /// Those of the patches that the catalogue has.

@@ -7,6 +7,7 @@
 //!                            └──▶ watchdog ──▶ jobs of which nobody has heard for too long are given up
 //! ```
 
+mod approvals;
 mod commands;
 pub mod config;
 mod error;

@@ -7,10 +7,10 @@
 //! | a scan that answers a job completed or failed | the job succeeds or fails |
 //! | a device job ended | its run records the outcome, and with the last one ends |
 
-use crate::fleet;
 use crate::jobs::{self, Kind};
-use contracts::approvals::ApprovalEvent;
-use contracts::devices::{AgentEnrolled, DeviceEvent};
+use crate::{approvals, fleet};
+use contracts::approvals::{ApprovalEvent, BlockEvent};
+use contracts::devices::{AgentEnrolled, DeviceEvent, GroupEvent};
 use contracts::feeds::PatchEvent;
 use contracts::scheduling::{DeviceJobEvent, JobOutcome, ScanJobEvent, ScanReason};
 use eventstore::{Store, Target, Tx};
@@ -36,6 +36,8 @@ impl Consumer for Reactor {
         &[
             "feeds.PatchPublished",
             "feeds.PatchRevised",
+            "feeds.PatchSuperseded",
+            "feeds.PatchWithdrawn",
             "devices.AgentEnrolled",
             "devices.DeviceCameOnline",
             "devices.DeviceWentOffline",
@@ -46,11 +48,17 @@ impl Consumer for Reactor {
             "devices.ScanFailed",
             "devices.JobDelivered",
             "devices.JobReported",
+            "devices.GroupMembershipChanged",
+            "devices.GroupRemoved",
             "approvals.ApprovalOpened",
             "approvals.PatchApproved",
             "approvals.PatchRejected",
             "approvals.ApprovalRevoked",
+            "approvals.PatchDeferred",
+            "approvals.DeferralEnded",
             "approvals.ApprovalLapsed",
+            "approvals.PatchBlocked",
+            "approvals.PatchUnblocked",
             "scheduling.*",
         ]
     }
@@ -61,6 +69,10 @@ impl Consumer for Reactor {
             self.on_device(tx, event, event.read()?).await?;
         } else if ApprovalEvent::owns(event_type) {
             fleet::apply_approval(tx, event.tenant, &event.read()?).await?;
+        } else if BlockEvent::owns(event_type) {
+            approvals::keep_block(tx, &event.read()?).await?;
+        } else if GroupEvent::owns(event_type) {
+            approvals::keep_group(tx, event.tenant, &event.read()?).await?;
         } else if PatchEvent::owns(event_type) {
             fleet::apply_patch(tx, &event.read()?).await?;
         } else if ScanJobEvent::owns(event_type) {

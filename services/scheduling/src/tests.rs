@@ -2,5 +2,6 @@
 
 mod commands;
 mod life;
+mod precedence;
 mod watchdog;
 mod world;

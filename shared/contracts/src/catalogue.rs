@@ -24,7 +24,7 @@ pub struct EventSet {
 }
 
 /// Every set, in the order in which the references show them.
-pub const SETS: [EventSet; 25] = [
+pub const SETS: [EventSet; 27] = [
     tenancy::PartnerEvent::SET,
     tenancy::CustomerEvent::SET,
     tenancy::UserEvent::SET,
@@ -42,6 +42,8 @@ pub const SETS: [EventSet; 25] = [
     approvals::RuleEvent::SET,
     approvals::RuleSimulationEvent::SET,
     approvals::ApprovalEvent::SET,
+    approvals::BlockEvent::SET,
+    approvals::ApprovalPolicyEvent::SET,
     scheduling::ScanJobEvent::SET,
     scheduling::DeploymentEvent::SET,
     scheduling::RunEvent::SET,
@@ -64,6 +66,8 @@ pub const COMMANDS: &[(Service, Commands)] = &[
     (Service::Devices, devices::groups::COMMANDS),
     (Service::Approvals, approvals::rules::COMMANDS),
     (Service::Approvals, approvals::decisions::COMMANDS),
+    (Service::Approvals, approvals::blocks::COMMANDS),
+    (Service::Approvals, approvals::policies::COMMANDS),
     (Service::Scheduling, scheduling::COMMANDS),
     (Service::Alerts, alerts::COMMANDS),
     (Service::Auditing, auditing::COMMANDS),

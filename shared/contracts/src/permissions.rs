@@ -90,8 +90,12 @@ permissions! {
     RequestScans: [PartnerAdmin, PartnerOperator, CustomerAdmin];
     /// Keep the whitelist and the auto-approval rules.
     ManageRules: [PartnerAdmin, PartnerOperator, CustomerAdmin];
-    /// Approve, reject and revoke.
+    /// Approve, reject, defer and revoke.
     ApprovePatches: [PartnerAdmin, CustomerAdmin, CustomerApprover];
+    /// Keep a patch from all of the partner's customers.
+    BlockPatches: [PartnerAdmin];
+    /// Say whether approvals at a customer need a second person.
+    SetApprovalPolicies: [PartnerAdmin, CustomerAdmin];
     /// Make, start and stop deployments.
     Deploy: [PartnerAdmin, PartnerOperator, CustomerAdmin];
     /// Acknowledge and resolve alerts.

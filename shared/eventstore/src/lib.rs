@@ -42,5 +42,5 @@ pub use rebuild::{
 };
 pub use restore::{RestoreError, Restored, restore};
 pub use sequencer::Sequencer;
-pub use several::Part;
+pub use several::{Part, Standing};
 pub use store::{Committed, Store, Target};

@@ -6,6 +6,7 @@ use crate::{
 };
 use kernel::{Aggregate, CommandId, EventData, Scope, Snapshot, StreamId};
 use sqlx::PgConnection;
+use std::collections::HashMap;
 
 /// A stream, read and folded.
 pub(crate) struct Loaded<S> {
@@ -68,6 +69,49 @@ async fn read(
         .bind(command_id.map(|id| id.0))
         .fetch_all(connection)
         .await?)
+}
+
+#[derive(sqlx::FromRow)]
+struct RowOfStream {
+    stream_id: uuid::Uuid,
+    #[sqlx(flatten)]
+    row: StreamRow,
+}
+
+/// Loads several streams in one statement, inside a transaction whose scope is `scope`, from their first events.
+pub(crate) async fn load_several<A: Aggregate>(
+    connection: &mut PgConnection,
+    scope: &Scope,
+    stream_ids: &[StreamId],
+    command_id: CommandId,
+) -> Result<Vec<Loaded<A::State>>, StoreError> {
+    let statement = per_role!(
+        scope,
+        "select s.stream_id, l.pos, l.version, l.event_type, l.schema_version, l.command_id, l.payload
+           from unnest($1::uuid[]) as s (stream_id)
+          cross join lateral es.load_stream_",
+        "(false, null, null, s.stream_id, null, $2) l
+          order by s.stream_id, l.version"
+    );
+    let ids: std::collections::BTreeSet<uuid::Uuid> = stream_ids.iter().map(|id| id.0).collect();
+    let rows: Vec<RowOfStream> = sqlx::query_as(statement)
+        .bind(ids.into_iter().collect::<Vec<_>>())
+        .bind(command_id.0)
+        .fetch_all(connection)
+        .await?;
+    let mut of_stream: HashMap<uuid::Uuid, Vec<StreamRow>> = HashMap::new();
+    for RowOfStream { stream_id, row } in rows {
+        of_stream.entry(stream_id).or_default().push(row);
+    }
+    stream_ids
+        .iter()
+        .map(|stream_id| {
+            let rows = of_stream.remove(&stream_id.0).unwrap_or_default();
+            let unreadable =
+                || StoreError::Corrupt { what: format!("stream {stream_id} begins with no event") };
+            fold_rows::<A>(*stream_id, Some(command_id), rows)?.ok_or_else(unreadable)
+        })
+        .collect()
 }
 
 /// None where the rows begin with a snapshot that cannot be read.

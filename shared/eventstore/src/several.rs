@@ -1,12 +1,13 @@
-//! One statement that appends to several streams, all or nothing.
+//! Several streams at once: one statement that reads them, and one that appends to them, all or nothing.
 
 use crate::{
     Committed, PrivacyError, Store, StoreError, Target, Tx,
     append::{Appended, BATCH_MAX, NewEvent, meta, new_event_id},
     database::{per_role, scope_parameters},
+    load::load_several,
     privacy::seal,
 };
-use kernel::{Aggregate, Scope, StreamId};
+use kernel::{Aggregate, CommandId, Scope, StreamId};
 use sqlx::PgExecutor;
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -34,7 +35,40 @@ impl<'a> Part<'a> {
     }
 }
 
+/// An aggregate as it was read beside others.
+#[derive(Debug, Clone)]
+pub struct Standing<S> {
+    /// Its state.
+    pub state: S,
+    /// Its version; 0 if there is none in the scope.
+    pub version: i64,
+    /// What the command had written to it, if it was carried out before.
+    pub earlier: Option<Committed>,
+}
+
 impl Store {
+    /// The states of several aggregates as the transaction, whose scope is `scope`, sees them, in the order of
+    /// `stream_ids`, which are distinct. They are folded from their first events: for streams that stay short.
+    pub async fn load_all_in<A: Aggregate>(
+        &self,
+        tx: &mut Tx,
+        scope: &Scope,
+        stream_ids: &[StreamId],
+        command_id: CommandId,
+    ) -> Result<Vec<Standing<A::State>>, StoreError> {
+        let loaded = load_several::<A>(tx, scope, stream_ids, command_id).await?;
+        let standing = loaded.into_iter().map(|loaded| Standing {
+            state: loaded.state,
+            version: loaded.version,
+            earlier: loaded.earlier.map(|(version, pos)| Committed {
+                version,
+                pos: Some(pos),
+                repeated: true,
+            }),
+        });
+        Ok(standing.collect())
+    }
+
     /// Appends to several streams in one statement: everything is kept, or nothing and the answer names the stream that
     /// refused. Answers in the order of `parts`; all of them are repeated when the whole batch had been appended before.
     pub async fn append_all(&self, scope: &Scope, parts: &[Part<'_>]) -> Result<Vec<Committed>, StoreError> {

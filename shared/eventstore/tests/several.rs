@@ -259,3 +259,29 @@ async fn batches_that_begin_the_same_streams_from_both_ends_do_not_meet_in_a_dea
     }
     assert_eq!(f.stored().await.len(), 1_200);
 }
+
+#[tokio::test]
+async fn several_streams_are_read_at_once_and_each_says_what_the_command_had_written() {
+    let f = Fixture::new().await;
+    let (a, b, none): (StreamId, StreamId, StreamId) = (id(), id(), id());
+    let (first, second) = (cause(), cause());
+    f.append(&[f.part(&first, a, 0, &[1, 2]), f.part(&first, b, 0, &[3])]).await.unwrap();
+    f.append(&[f.part(&second, b, 1, &[4])]).await.unwrap();
+    let mut tx = f.store.database().begin(&f.scope).await.unwrap();
+    let ids = [none, b, a];
+    let read = f.store.load_all_in::<Counter>(&mut tx, &f.scope, &ids, second.command_id).await.unwrap();
+    let versions: Vec<i64> = read.iter().map(|standing| standing.version).collect();
+    assert_eq!(versions, [0, 2, 2]);
+    for (stream_id, standing) in ids.into_iter().zip(&read) {
+        let alone = f.store.load_in::<Counter>(&mut tx, &f.scope, stream_id).await.unwrap();
+        assert_eq!(standing.state, alone, "{stream_id}");
+    }
+    let earlier: Vec<_> = read.iter().map(|standing| standing.earlier).collect();
+    assert_eq!(earlier, [None, Some(Committed { version: 2, pos: Some(4), repeated: true }), None]);
+
+    // What lies outside the scope is not there.
+    let stranger = Scope::partner_of(Tenant::customer(id(), id()));
+    let mut tx = f.store.database().begin(&stranger).await.unwrap();
+    let read = f.store.load_all_in::<Counter>(&mut tx, &stranger, &ids, second.command_id).await.unwrap();
+    assert!(read.iter().all(|standing| standing.version == 0), "{read:?}");
+}

@@ -151,7 +151,8 @@ impl Wish {
             }
             Self::DisableRule { rule } => json!({ "rule_id": rule }),
             Self::ApprovePatch { customer, patch } | Self::RevokeApproval { customer, patch } => {
-                json!({ "customer_id": customer, "patch_id": patch, "comment": COMMENT })
+                let scope = json!({ "level": "CUSTOMER", "customer_id": customer });
+                json!({ "scope": scope, "patch_id": patch, "comment": COMMENT })
             }
             Self::IssueEnrolmentToken { customer } => {
                 json!({ "customer_id": customer, "valid_for_seconds": TOKEN_SECONDS })

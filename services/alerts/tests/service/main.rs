@@ -8,6 +8,7 @@
 
 mod facts;
 mod receiver;
+mod search;
 mod system;
 
 use actix_web::http::header::HeaderMap;

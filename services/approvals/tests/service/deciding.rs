@@ -14,16 +14,16 @@ use testkit::id;
 use web::CommandFailure;
 
 fn approve(tenant: Tenant, patch_id: PatchId) -> ApprovePatch {
-    ApprovePatch { patch_id, customer_id: tenant.customer_id.unwrap(), comment: None }
+    ApprovePatch { patch_id, scope: tenant.customer_id.unwrap().into(), comment: None }
 }
 
 fn reject(tenant: Tenant, patch_id: PatchId, comment: &str) -> RejectPatch {
-    RejectPatch { patch_id, customer_id: tenant.customer_id.unwrap(), comment: comment.to_owned() }
+    RejectPatch { patch_id, scope: tenant.customer_id.unwrap().into(), comment: comment.to_owned() }
 }
 
 fn revoke(tenant: Tenant, patch_id: PatchId) -> RevokeApproval {
     let comment = "breaks printing".to_owned();
-    RevokeApproval { patch_id, customer_id: tenant.customer_id.unwrap(), comment }
+    RevokeApproval { patch_id, scope: tenant.customer_id.unwrap().into(), comment }
 }
 
 fn seen(failure: &CommandFailure) -> (u16, &str) {
@@ -205,7 +205,8 @@ async fn what_the_rules_are_made_of_must_make_sense() {
     let patch_id = system.published(&windows()).await;
     system.has_read_all().await;
     let comment = Some("x".repeat(2_001));
-    let refused = system.send(&admin, ApprovePatch { patch_id, customer_id, comment }).await.unwrap_err();
+    let refused =
+        system.send(&admin, ApprovePatch { patch_id, scope: customer_id.into(), comment }).await.unwrap_err();
     assert_eq!(seen(&refused), (422, "approvals.comment_invalid"));
     system.stop().await;
 }

@@ -2,12 +2,16 @@
 
 use crate::system::System;
 use chrono::NaiveDate;
-use contracts::devices::{DeviceEvent, PatchFoundInstalled, PatchFoundMissing};
+use contracts::approvals::ApprovalScope;
+use contracts::devices::{
+    AgentEnrolled, AgentMode, DeviceEvent, GroupDefined, GroupEvent, GroupMembers, GroupRemoved,
+    PatchFoundInstalled, PatchFoundMissing,
+};
 use contracts::feeds::{
     PatchEvent, PatchFacts, PatchPublished, PatchRevised, PatchSuperseded, PatchWithdrawn,
 };
-use contracts::{Classification, DevicePlatform, RebootBehaviour, Severity};
-use kernel::{DeviceId, PatchId, Tenant};
+use contracts::{Classification, DevicePlatform, OsRelease, RebootBehaviour, Severity};
+use kernel::{DeviceGroupId, DeviceId, PatchId, Tenant};
 use testkit::id;
 
 /// A critical cumulative update for Windows 11.
@@ -90,5 +94,40 @@ impl System {
     pub(crate) async fn installed_on(&self, tenant: Tenant, device_id: DeviceId, patch_id: PatchId) {
         let found = PatchFoundInstalled { device_id, patch_id, job_id: None };
         self.happens::<DeviceEvent>(tenant, found).await;
+    }
+
+    /// A device of the customer; answers with the scope of what is decided for it alone.
+    pub(crate) async fn device(&self, tenant: Tenant, platform: DevicePlatform) -> ApprovalScope {
+        let (device_id, customer_id) = (id(), tenant.customer_id.unwrap());
+        let enrolled = AgentEnrolled {
+            device_id,
+            customer_id,
+            name: "web-01".to_owned(),
+            platform,
+            os: OsRelease { id: "debian".to_owned(), version: "12".to_owned() },
+            os_name: "Debian GNU/Linux 12 (bookworm)".to_owned(),
+            public_key: "k".to_owned(),
+            mode: AgentMode::Full,
+            agent_version: "1.0.0".to_owned(),
+        };
+        self.happens::<DeviceEvent>(tenant, enrolled).await;
+        self.has_read_all().await;
+        ApprovalScope::Device { customer_id, device_id }
+    }
+
+    /// A group of the customer's devices; answers with the scope of what is decided for it.
+    pub(crate) async fn group(&self, tenant: Tenant) -> ApprovalScope {
+        let (group_id, customer_id): (DeviceGroupId, _) = (id(), tenant.customer_id.unwrap());
+        let members = GroupMembers::Listed { device_ids: vec![] };
+        let defined = GroupDefined { group_id, customer_id, name: "tills".to_owned(), members };
+        self.happens::<GroupEvent>(tenant, defined).await;
+        self.has_read_all().await;
+        ApprovalScope::Group { customer_id, group_id }
+    }
+
+    pub(crate) async fn group_is_removed(&self, tenant: Tenant, group_id: DeviceGroupId) {
+        let removed = GroupRemoved { group_id, customer_id: tenant.customer_id.unwrap() };
+        self.happens::<GroupEvent>(tenant, removed).await;
+        self.has_read_all().await;
     }
 }

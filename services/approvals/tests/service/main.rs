@@ -4,8 +4,12 @@
 
 mod automatic;
 mod deciding;
+mod deferring;
 mod fixtures;
+mod many;
 mod rules;
 mod saving;
+mod scopes;
+mod seconding;
 mod simulating;
 mod system;

@@ -90,7 +90,7 @@ async fn no_rule_approves_a_linux_patch_and_a_person_still_can() {
     let approver = caller(Role::CustomerApprover, acme);
     let comment = Some("tested on web-01".to_owned());
     let by = ApprovalMode::Manual { approved_by: approver.user_id, comment: comment.clone() };
-    system.send(&approver, ApprovePatch { patch_id, customer_id, comment }).await.unwrap();
+    system.send(&approver, ApprovePatch { patch_id, scope: customer_id.into(), comment }).await.unwrap();
     assert_eq!(approved(&system).await, [PatchApproved { patch_id, scope: customer_id.into(), by }]);
     system.stop().await;
 }
@@ -201,7 +201,7 @@ async fn a_revoked_approval_waits_for_the_next_change_of_the_rules() {
     assert_eq!(approved(&system).await.len(), 1);
     let approver = caller(Role::CustomerApprover, acme);
     let comment = "breaks printing".to_owned();
-    system.send(&approver, RevokeApproval { patch_id, customer_id, comment }).await.unwrap();
+    system.send(&approver, RevokeApproval { patch_id, scope: customer_id.into(), comment }).await.unwrap();
     system.missing(acme, patch_id).await;
     assert_eq!(approved(&system).await.len(), 1);
     system.stop().await;
@@ -242,7 +242,7 @@ async fn a_superseded_patch_lapses_and_names_the_newer_one() {
 
     for tenant in [acme, bistro] {
         let customer_id = tenant.customer_id.unwrap();
-        let approve = ApprovePatch { patch_id: old.patch_id, customer_id, comment: None };
+        let approve = ApprovePatch { patch_id: old.patch_id, scope: customer_id.into(), comment: None };
         let refused = system.send(&caller(Role::CustomerApprover, tenant), approve).await.unwrap_err();
         assert_eq!((refused.status, refused.code.as_str()), (422, "approvals.patch_superseded"));
         assert!(refused.message.contains("KB5035000"), "{}", refused.message);
@@ -258,12 +258,17 @@ async fn a_withdrawn_patch_lapses_even_where_it_was_approved() {
     let patch_id = system.published(&linux()).await;
     system.has_read_all().await;
     let approver = caller(Role::CustomerApprover, acme);
-    system.send(&approver, ApprovePatch { patch_id, customer_id, comment: None }).await.unwrap();
+    system
+        .send(&approver, ApprovePatch { patch_id, scope: customer_id.into(), comment: None })
+        .await
+        .unwrap();
     system.withdrawn(patch_id).await;
     let lapsed: Vec<ApprovalLapsed> = system.facts(ApprovalLapsed::TYPE).await;
     assert!(matches!(lapsed[..], [ApprovalLapsed { superseded_by: None, .. }]));
-    let refused =
-        system.send(&approver, ApprovePatch { patch_id, customer_id, comment: None }).await.unwrap_err();
+    let refused = system
+        .send(&approver, ApprovePatch { patch_id, scope: customer_id.into(), comment: None })
+        .await
+        .unwrap_err();
     assert_eq!((refused.status, refused.code.as_str()), (422, "approvals.patch_withdrawn"));
     system.stop().await;
 }

@@ -147,11 +147,26 @@ impl System {
         RuleTimer::new(self.store.clone(), Arc::new(At(now))).look().await.unwrap();
     }
 
+    /// The store itself, for what acts beside the service.
+    pub(crate) fn store(&self) -> Store {
+        self.store.clone()
+    }
+
     /// The facts of one type in the order of the log, once the service has reacted to everything.
     pub(crate) async fn facts<F: DeserializeOwned>(&self, event_type: &str) -> Vec<F> {
         let events = self.log().await;
         let of_type = events.into_iter().filter(|event| event.event_type == event_type);
         of_type.map(|event| serde_json::from_value(event.payload).unwrap()).collect()
+    }
+
+    /// How many facts of one type there are, in a log of any length.
+    pub(crate) async fn count(&self, event_type: &str) -> i64 {
+        self.has_read_all().await;
+        sqlx::query_scalar("select count(*) from es.event where event_type = $1")
+            .bind(event_type)
+            .fetch_one(&mut self.database.owner().await)
+            .await
+            .unwrap()
     }
 
     /// The log, once the service has reacted to everything.

@@ -28,19 +28,33 @@ impl Need {
     }
 }
 
-/// Looks at all tenants: the owner of a package may not know where it is wanted.
+/// Looks at all tenants: the owner of a package may not know where it is wanted. A customer wants it if its patch is
+/// approved there as a whole, or for a group or device for which nothing stricter holds everywhere at the customer.
 pub(super) async fn need(tx: &mut Tx, package_id: PackageId) -> Result<Need, ApiError> {
     sqlx::query_as(
         "with wanted as (
            select u.customer_id from feeds.package_update u where u.package_id = $1 and u.state = 'STARTED'
            union
-           select a.customer_id
+           select s.customer_id
              from feeds.package p
-             join feeds.package_approval a on a.patch_id = p.patch_id
+             join feeds.site s on exists (
+                select from feeds.package_decision d
+                 where d.patch_id = p.patch_id and coalesce(d.customer_id, d.partner_id) in (s.customer_id, s.partner_id))
+             left join lateral (
+                select min(d.rank) as rank
+                  from feeds.package_decision d
+                 where d.scope_id in (s.customer_id, s.partner_id) and d.patch_id = p.patch_id) whole on true
             where p.package_id = $1
+              and (whole.rank % 10 = 2
+                   or exists (
+                     select from feeds.package_decision d
+                      where d.patch_id = p.patch_id
+                        and d.customer_id = s.customer_id
+                        and d.rank % 10 = 2
+                        and d.rank < coalesce(whole.rank, 100)))
               and not exists (
                 select from feeds.package_update u
-                 where u.package_id = $1 and u.customer_id = a.customer_id and u.state = 'COMPLETED')
+                 where u.package_id = $1 and u.customer_id = s.customer_id and u.state = 'COMPLETED')
          )
          select (select count(*) from wanted) as outstanding, count(*) as installed, max(u.changed_at) as installed_at
            from feeds.package_update u

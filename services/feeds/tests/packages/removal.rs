@@ -1,20 +1,34 @@
 //! Packages go when they are not needed any more, and not before.
 
 use crate::depot::{Depot, metadata, operator, payload, update};
-use contracts::approvals::{ApprovalEvent, ApprovalMode, ApprovalRevoked, PatchApproved};
+use contracts::approvals::{
+    ApprovalEvent, ApprovalMode, ApprovalRevoked, ApprovalScope, BlockEvent, PatchApproved, PatchBlocked,
+    PatchRejected,
+};
 use contracts::packages::PackageFacts;
 use contracts::packages::commands::{
     CompletePackageUpdate, ExportPackage, RemovePackage, StartPackageUpdate,
 };
-use kernel::{CustomerId, PartnerId, PatchId, Tenant};
+use kernel::{CustomerId, PackageId, PartnerId, PatchId, Tenant};
 use testkit::{eventually, id};
 
 impl Depot {
     async fn approvals(&self) -> i64 {
-        sqlx::query_scalar("select count(*) from feeds.package_approval")
+        sqlx::query_scalar("select count(*) from feeds.package_decision")
             .fetch_one(&mut self.owner().await)
             .await
             .unwrap()
+    }
+
+    async fn is_still_needed(&self, package_id: PackageId, places: u32) {
+        eventually("the package is needed at so many places", || async {
+            let Err(failure) = self.send(&operator(), RemovePackage { package_id }).await else {
+                return false;
+            };
+            assert_eq!(failure.code, "feeds.package_still_needed");
+            failure.message.contains(&format!("at {places} places"))
+        })
+        .await;
     }
 
     async fn approve(&self, patch_id: PatchId, partner_id: PartnerId, customer_id: CustomerId) {
@@ -61,6 +75,53 @@ async fn a_package_is_removed_by_hand_once_it_is_installed_wherever_it_was_appro
     assert_eq!(depot.facts("PackageRemoved").await[0]["reason"], "BY_HAND");
     let gone = depot.http.get(depot.url(&export.files[0].url)).send().await.unwrap();
     assert_eq!(gone.status().as_u16(), 404);
+    depot.close().await;
+}
+
+// Points 73 and 102: what is decided for all customers, for one or for a group decides where a package is wanted.
+#[tokio::test]
+async fn a_package_is_wanted_wherever_its_patch_is_approved_in_effect() {
+    let depot = Depot::open().await;
+    let (partner, patch_id): (PartnerId, PatchId) = (id(), id());
+    let (first, first_admin) = depot.customer(partner).await;
+    let (second, _) = depot.customer(partner).await;
+    // Another partner's.
+    depot.customer(id()).await;
+    let package_id = depot.register(PackageFacts { patch_id: Some(patch_id), ..update("1") }).await;
+    let (described, payload) = (metadata("Contoso", "1", None), payload(100));
+    depot
+        .import(&operator(), package_id, &[("Metadata.xml", described.as_bytes()), ("Update.zip", &payload)])
+        .await;
+    depot.reaches(package_id, "READY").await;
+    // Installed once, so that only who still wants it keeps it.
+    depot.send(&first_admin, StartPackageUpdate { package_id, customer_id: first }).await.unwrap();
+    depot.send(&first_admin, CompletePackageUpdate { package_id, customer_id: first }).await.unwrap();
+    let everywhere = ApprovalScope::Partner { partner_id: partner };
+    let by = || ApprovalMode::Manual { approved_by: id(), comment: None };
+    let approved = |scope| ApprovalEvent::from(PatchApproved { patch_id, scope, by: by() });
+    let rejected = |scope| {
+        ApprovalEvent::from(PatchRejected { patch_id, scope, rejected_by: id(), comment: "no".into() })
+    };
+    let at_second = Tenant::customer(partner, second);
+    depot.append(Tenant::partner(partner), vec![approved(everywhere)]).await;
+    depot.is_still_needed(package_id, 1).await;
+    let third = depot.customer(partner).await.0;
+    depot.is_still_needed(package_id, 2).await;
+    depot.append(at_second, vec![rejected(second.into())]).await;
+    depot.is_still_needed(package_id, 1).await;
+    let group = ApprovalScope::Group { customer_id: second, group_id: id() };
+    depot.append(at_second, vec![approved(group)]).await;
+    depot.is_still_needed(package_id, 2).await;
+    depot.append(Tenant::customer(partner, third), vec![rejected(third.into())]).await;
+    depot.is_still_needed(package_id, 1).await;
+    let (partner_id, comment) = (partner, "breaks printing".to_owned());
+    let blocked = PatchBlocked { patch_id, partner_id, blocked_by: id(), comment };
+    depot.append(Tenant::partner(partner), vec![BlockEvent::from(blocked)]).await;
+    // Nobody may have it any more, so it can go.
+    eventually("the package can be removed", || async {
+        depot.send(&operator(), RemovePackage { package_id }).await.is_ok()
+    })
+    .await;
     depot.close().await;
 }
 

@@ -12,7 +12,7 @@ use crate::words::{ApprovalMode, ApprovalState, RefusalReason};
 use async_graphql::{ComplexObject, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 
-/// Whether a patch may be installed at a customer.
+/// What was decided about a patch for a whole customer. What holds on a device may be something else.
 #[Object(name = "Approval")]
 impl Seen<ApprovalRow> {
     pub(crate) async fn id(&self) -> ID {
@@ -80,6 +80,11 @@ impl Seen<ApprovalRow> {
         let rule: Option<Seen<RuleRow>> = self.view.find_some(self.row.scheduled_rule_id).await?;
         let active = rule.filter(|rule| rule.row.enabled);
         Ok(active.map(|rule| ScheduledApproval { rule, rule_version, approves_at }))
+    }
+
+    /// Until when it is put off.
+    async fn deferred_until(&self) -> Option<DateTime<Utc>> {
+        self.row.ends_at
     }
 
     /// The newer patch, where that is why it lapsed.

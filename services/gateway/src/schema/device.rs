@@ -179,6 +179,11 @@ impl Seen<DevicePatchRow> {
         self.row.since
     }
 
+    /// Since when it is missing there, whatever was tried.
+    async fn missing_since(&self) -> Option<DateTime<Utc>> {
+        self.row.missing_since
+    }
+
     /// The last job that was to install it.
     async fn job(&self) -> Result<Option<Seen<DeviceJobRow>>> {
         self.view.find_some(self.row.job_id).await

@@ -1,7 +1,7 @@
 //! Mutations: one per command. Each file holds one service's.
 
 mod alerts;
-mod approvals;
+mod decisions;
 mod devices;
 mod feeds;
 mod packages;
@@ -22,7 +22,7 @@ pub(crate) struct Mutation(
     packages::PackagesMutations,
     packages::SitesMutations,
     devices::DevicesMutations,
-    approvals::ApprovalsMutations,
+    decisions::DecisionsMutations,
     rules::RulesMutations,
     scheduling::SchedulingMutations,
     alerts::AlertsMutations,

@@ -3,6 +3,7 @@
 use crate::asking::Asking;
 use crate::reading::{Page, Seen, View};
 use crate::schema::connection::{ConnectionOf, page_cost};
+use crate::schema::decision::ApprovalQueries;
 use crate::schema::global_id::{GlobalId, Kind, global};
 use crate::schema::position::Position;
 use crate::schema::query::Query;
@@ -21,7 +22,7 @@ use uuid::Uuid;
 /// The root of queries.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub(crate) struct Queries(pub(crate) Query, pub(crate) PackageQueries);
+pub(crate) struct Queries(pub(crate) Query, pub(crate) PackageQueries, pub(crate) ApprovalQueries);
 
 /// What can be asked about packages.
 pub(crate) struct PackageQueries;

@@ -8,9 +8,11 @@ use crate::schema::package::Site;
 use crate::views::alert::{ALERTS_OF_CUSTOMER, ALERTS_OF_PARTNER, AlertRow};
 use crate::views::approval::{APPROVALS_OF_CUSTOMER, ApprovalRow};
 use crate::views::customer::{CUSTOMERS, CUSTOMERS_OF_PARTNER, ComplianceRow, CustomerRow};
+use crate::views::decision::{ApprovalPolicyRow, DECISIONS_OF_CUSTOMER, DecisionRow};
 use crate::views::deployment::{DEPLOYMENTS_OF_CUSTOMER, DeploymentRow};
 use crate::views::device::{DEVICES_OF_CUSTOMER, DeviceRow};
 use crate::views::partner::PartnerRow;
+use crate::views::patch::{PENDING_OF_CUSTOMER, PatchRow};
 use crate::views::rule::{RULES_INHERITED, RULES_OF_CUSTOMER, RULES_OF_PARTNER, RuleRow};
 use crate::views::site::{PackageUpdateRow, UPDATES_OF_CUSTOMER};
 use crate::views::user::UserRow;
@@ -18,7 +20,7 @@ use crate::views::webhook::{WEBHOOKS_OF_CUSTOMER, WEBHOOKS_OF_PARTNER, WebhookRo
 use crate::views::whitelist::{
     WHITELIST_INHERITED, WHITELIST_OF_CUSTOMER, WHITELIST_OF_PARTNER, WhitelistRow,
 };
-use crate::words::{AlertState, ApprovalState, Role, name};
+use crate::words::{AlertState, ApprovalState, DecisionState, Role, name};
 use crate::{commands::ownership, reading::View, views::int};
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -230,10 +232,37 @@ impl Seen<CustomerRow> {
         Ok(Compliance::of(&counts.unwrap_or_default()))
     }
 
-    /// Patches that wait for somebody's decision.
+    /// Patches that wait for somebody's decision: missing on a device where no decision holds for them.
     async fn pending_approvals(&self) -> Result<i32> {
-        let pending = Some(vec![name(ApprovalState::Pending).to_owned()]);
-        self.view.count(APPROVALS_OF_CUSTOMER.count, self.row.customer_id, pending).await
+        self.view.count(PENDING_OF_CUSTOMER.count, self.row.customer_id, None).await
+    }
+
+    /// The same patches, the newest first.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn pending_patches(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<PatchRow>> {
+        self.view.page(&PENDING_OF_CUSTOMER, self.row.customer_id, Page::new(first, after)).await
+    }
+
+    /// What was decided for the customer, its groups and devices, and for all customers of its partner; the newest first.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn decisions(
+        &self,
+        state: Option<DecisionState>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<DecisionRow>> {
+        let only = state.map(|state| vec![name(state).to_owned()]);
+        self.view.page(&DECISIONS_OF_CUSTOMER, self.row.customer_id, Page::new(first, after).only(only)).await
+    }
+
+    /// Whether an approval needs a second person.
+    async fn second_approver(&self) -> Result<bool> {
+        let policy: Option<ApprovalPolicyRow> = self.view.row(self.row.customer_id).await?;
+        Ok(policy.is_some_and(|policy| policy.second_approver))
     }
 
     /// When a device of the customer was last scanned.

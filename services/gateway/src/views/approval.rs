@@ -1,4 +1,4 @@
-//! Approvals: one per patch and customer.
+//! Approvals of whole customers: one per patch and customer.
 
 use crate::reading::list::{ById, list};
 use crate::views::Entry;
@@ -7,7 +7,7 @@ use crate::words::{ApprovalMode, ApprovalState, RefusalReason, name};
 use chrono::{DateTime, Utc};
 use contracts::approvals::{
     self, ApprovalEvent, ApprovalLapsed, ApprovalOpened, ApprovalRevoked, ApprovalScheduled,
-    AutoApprovalRefused, PatchApproved, PatchRejected,
+    AutoApprovalRefused, DeferralEnded, PatchApproved, PatchDeferred, PatchRejected, SecondApprovalRequested,
 };
 use eventstore::{StoreError, Tx};
 use kernel::{CustomerId, PatchId};
@@ -31,6 +31,7 @@ pub(crate) struct ApprovalRow {
     pub(crate) refused_rule_version: Option<i64>,
     pub(crate) refused_reason: Option<RefusalReason>,
     pub(crate) superseded_by: Option<Uuid>,
+    pub(crate) ends_at: Option<DateTime<Utc>>,
     pub(crate) scheduled_rule_id: Option<Uuid>,
     pub(crate) scheduled_rule_version: Option<i64>,
     pub(crate) scheduled_at: Option<DateTime<Utc>>,
@@ -39,7 +40,7 @@ pub(crate) struct ApprovalRow {
 macro_rules! columns {
     () => {
         "t.approval_id, t.patch_id, t.customer_id, t.state, t.since, t.mode, t.decided_by, t.comment, t.rule_id,
-         t.rule_version, t.refused_rule_id, t.refused_rule_version, t.refused_reason, t.superseded_by,
+         t.rule_version, t.refused_rule_id, t.refused_rule_version, t.refused_reason, t.superseded_by, t.ends_at,
          t.scheduled_rule_id, t.scheduled_rule_version, t.scheduled_at, t.seq"
     };
 }
@@ -67,6 +68,7 @@ struct Decision {
     rule_id: Option<Uuid>,
     rule_version: Option<i64>,
     superseded_by: Option<Uuid>,
+    ends_at: Option<DateTime<Utc>>,
 }
 
 /// Decisions by customer and patch.
@@ -157,6 +159,30 @@ pub(super) async fn apply(
                 Decision { decided_by: Some(rejected_by.0), comment: Some(comment), ..Decision::default() };
             later.decisions.note(entry, (patch_id, customer_id), ApprovalState::Rejected, decision);
         }
+        ApprovalEvent::SecondApprovalRequested(SecondApprovalRequested {
+            patch_id,
+            scope,
+            requested_by,
+            comment,
+        }) => {
+            let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
+            let decision = Decision { decided_by: Some(requested_by.0), comment, ..Decision::default() };
+            let state = ApprovalState::AwaitingSecondApprover;
+            later.decisions.note(entry, (patch_id, customer_id), state, decision);
+        }
+        // The approval follows.
+        ApprovalEvent::SecondApprovalGiven(_) => {}
+        ApprovalEvent::PatchDeferred(PatchDeferred { patch_id, scope, until, deferred_by, comment }) => {
+            let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
+            let (decided_by, ends_at) = (Some(deferred_by.0), Some(until));
+            let decision = Decision { decided_by, comment, ends_at, ..Decision::default() };
+            later.decisions.note(entry, (patch_id, customer_id), ApprovalState::Deferred, decision);
+        }
+        ApprovalEvent::DeferralEnded(DeferralEnded { patch_id, scope, .. }) => {
+            let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
+            let of = (patch_id, customer_id);
+            later.decisions.note(entry, of, ApprovalState::Pending, Decision::default());
+        }
         ApprovalEvent::ApprovalRevoked(ApprovalRevoked { patch_id, scope, revoked_by, comment }) => {
             let Some(customer_id) = scope.whole_customer() else { return Ok(()) };
             let decision =
@@ -218,10 +244,10 @@ impl Decisions {
         }
         sqlx::query(
             "insert into approval (approval_id, patch_id, customer_id, partner_id, state, since, mode, decided_by,
-                                   comment, rule_id, rule_version, superseded_by, seq)
+                                   comment, rule_id, rule_version, superseded_by, seq, ends_at)
              select *
                from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::timestamptz[], $7::text[],
-                           $8::uuid[], $9::text[], $10::uuid[], $11::bigint[], $12::uuid[], $13::bigint[])
+                           $8::uuid[], $9::text[], $10::uuid[], $11::bigint[], $12::uuid[], $13::bigint[], $14::timestamptz[])
              on conflict (customer_id, patch_id) do update
                 set state = excluded.state,
                     since = excluded.since,
@@ -231,6 +257,7 @@ impl Decisions {
                     rule_id = excluded.rule_id,
                     rule_version = excluded.rule_version,
                     superseded_by = excluded.superseded_by,
+                    ends_at = excluded.ends_at,
                     refused_rule_id = null,
                     refused_rule_version = null,
                     refused_reason = null,
@@ -251,6 +278,7 @@ impl Decisions {
         .bind(column(&rows, |_, row| row.decision.rule_version))
         .bind(column(&rows, |_, row| row.decision.superseded_by))
         .bind(column(&rows, |_, row| row.seq))
+        .bind(column(&rows, |_, row| row.decision.ends_at))
         .execute(&mut **tx)
         .await?;
         Ok(())

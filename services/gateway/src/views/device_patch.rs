@@ -9,6 +9,7 @@
 
 use crate::reading::list::list;
 use crate::views::Entry;
+use crate::views::decision::decisive_rank;
 use crate::views::later::{Later, column};
 use crate::words::{DevicePatchState, name};
 use chrono::{DateTime, Utc};
@@ -35,39 +36,48 @@ pub(crate) struct DevicePatchRow {
     pub(crate) packages: Json<Vec<MissingPackage>>,
     pub(crate) job_id: Option<Uuid>,
     pub(crate) since: DateTime<Utc>,
+    pub(crate) missing_since: Option<DateTime<Utc>>,
 }
 
 macro_rules! columns {
     () => {
-        "t.device_id,
+        concat!(
+            "t.device_id,
          t.patch_id,
-         case when t.state = 'MISSING' and a.state = 'APPROVED' then 'APPROVED_WAITING' else t.state end as state,
-         t.reason, t.packages, t.job_id, t.since, t.seq"
+         case when t.state = 'MISSING' and ",
+            decisive_rank!(),
+            " % 10 = 2 then 'APPROVED_WAITING' else t.state end as state,
+         t.reason, t.packages, t.job_id, t.since, t.missing_since, t.seq"
+        )
     };
 }
 
 list! {
     /// What keeps a device from being compliant: applicable and not installed.
     MISSING_OF_DEVICE: DevicePatchRow,
-    columns from "views.device_patch t left join views.approval a on a.customer_id = t.customer_id and a.patch_id = t.patch_id"
+    columns from "views.device_patch t"
     where "t.device_id = p.parent and t.state <> 'INSTALLED'", oldest first by "t.seq"
 }
 
 list! {
     /// All that is known of a device's patches, filtered by state.
     PATCHES_OF_DEVICE: DevicePatchRow,
-    columns from "views.device_patch t left join views.approval a on a.customer_id = t.customer_id and a.patch_id = t.patch_id"
+    columns from "views.device_patch t"
     where "t.device_id = p.parent" only "t.state", oldest first by "t.seq"
 }
 
 list! {
     /// The devices of the caller's partner that a patch is missing on; the filter names the customers to be seen.
     MISSING_OF_PATCH: DevicePatchRow,
-    columns from "views.device_patch t left join views.approval a on a.customer_id = t.customer_id and a.patch_id = t.patch_id"
+    columns from "views.device_patch t"
     where "t.partner_id = (select nullif(current_setting('app.partner_id', true), '')::uuid)
            and t.patch_id = p.parent and t.state <> 'INSTALLED'"
     only "t.customer_id::text", oldest first by "t.seq"
 }
+
+/// The row of patch `$2` on device `$1`.
+pub(crate) const PATCH_ON_DEVICE: &str =
+    concat!("select ", columns!(), " from views.device_patch t where t.device_id = $1 and t.patch_id = $2");
 
 /// What scans saw of patches on devices: it replaces what was known.
 #[derive(Default)]
@@ -80,6 +90,10 @@ struct Sighting {
     /// None leaves those that were known.
     packages: Option<Json<Vec<MissingPackage>>>,
     since: DateTime<Utc>,
+    /// Since when it is missing, as far as these sightings say.
+    missing_since: Option<DateTime<Utc>>,
+    /// Whether it was seen installed meanwhile: then it is missing anew.
+    came_back: bool,
     /// Of the first one: it made the row.
     seq: i64,
 }
@@ -98,8 +112,16 @@ impl Sightings {
             state,
             packages: None,
             since: entry.recorded_at,
+            missing_since: None,
+            came_back: false,
             seq: entry.seq,
         });
+        if state == DevicePatchState::Missing {
+            sighting.missing_since.get_or_insert(entry.recorded_at);
+        } else {
+            sighting.missing_since = None;
+            sighting.came_back = true;
+        }
         sighting.state = state;
         sighting.since = entry.recorded_at;
         if let Some(packages) = packages {
@@ -114,18 +136,25 @@ impl Sightings {
         }
         // What is left of the packages is known to the row alone: `excluded` cannot tell none from those of a new row.
         sqlx::query(
-            "insert into device_patch (device_id, patch_id, partner_id, customer_id, state, packages, since, seq)
+            "insert into device_patch (device_id, patch_id, partner_id, customer_id, state, packages, since, seq,
+                                       missing_since)
              select s.device_id, s.patch_id, s.partner_id, s.customer_id, s.state,
-                    coalesce(s.packages, k.packages, '[]'), s.since, s.seq
+                    coalesce(s.packages, k.packages, '[]'), s.since, s.seq,
+                    case when s.state <> 'MISSING' then null
+                         when s.came_back then s.missing_since
+                         else coalesce(k.missing_since, s.missing_since)
+                    end
                from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::jsonb[], $7::timestamptz[],
-                           $8::bigint[])
-                    as s (device_id, patch_id, partner_id, customer_id, state, packages, since, seq)
+                           $8::bigint[], $9::timestamptz[], $10::boolean[])
+                    as s (device_id, patch_id, partner_id, customer_id, state, packages, since, seq, missing_since,
+                          came_back)
                left join device_patch k on k.device_id = s.device_id and k.patch_id = s.patch_id
              on conflict (device_id, patch_id) do update
                 set state = excluded.state,
                     reason = null,
                     packages = excluded.packages,
-                    since = excluded.since",
+                    since = excluded.since,
+                    missing_since = excluded.missing_since",
         )
         .bind(column(&rows, |key, _| key.0))
         .bind(column(&rows, |key, _| key.1))
@@ -135,6 +164,8 @@ impl Sightings {
         .bind(column(&rows, |_, row| row.packages.as_ref()))
         .bind(column(&rows, |_, row| row.since))
         .bind(column(&rows, |_, row| row.seq))
+        .bind(column(&rows, |_, row| row.missing_since))
+        .bind(column(&rows, |_, row| row.came_back))
         .execute(&mut **tx)
         .await?;
         Ok(())

@@ -4,8 +4,8 @@
 //! another way, or to read it, has the noted rows written first.
 
 use super::{
-    approval::Decisions, device::Contacts, device_job::Steps, device_patch::Sightings, patch::Changes,
-    vulnerability::Said,
+    approval::Decisions, decision::Standings, device::Contacts, device_job::Steps, device_patch::Sightings,
+    patch::Changes, vulnerability::Said,
 };
 use eventstore::{StoreError, Tx};
 
@@ -17,6 +17,7 @@ pub(super) struct Later {
     pub(super) decisions: Decisions,
     pub(super) patches: Changes,
     pub(super) sightings: Sightings,
+    pub(super) standings: Standings,
     pub(super) steps: Steps,
     pub(super) vulnerabilities: Said,
 }
@@ -26,6 +27,7 @@ impl Later {
     pub(super) async fn write(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
         self.contacts.write(tx).await?;
         self.decisions.write(tx).await?;
+        self.standings.write(tx).await?;
         self.patches.write(tx).await?;
         self.vulnerabilities.write(tx).await?;
         self.sightings.write(tx).await?;

@@ -106,6 +106,25 @@ list! {
     where offered "c.cve_id = p.parent", newest first by "t.seq"
 }
 
+list! {
+    /// The patches that wait for somebody's decision at a customer: missing on one of its devices where no decision holds.
+    PENDING_OF_CUSTOMER: PatchRow, all_columns from "(select distinct m.patch_id
+                 from views.device_patch m
+                where m.customer_id = p.parent
+                  and m.state <> 'INSTALLED'
+                  and not exists (
+                        select from views.decision d
+                         where d.scope_id in (m.device_id, m.customer_id, m.partner_id)
+                           and d.patch_id = m.patch_id
+                           and d.rank is not null)
+                  and not exists (
+                        select from views.group_member g
+                          join views.decision d on d.scope_id = g.group_id and d.patch_id = m.patch_id
+                         where g.device_id = m.device_id and d.rank is not null)) w
+        join views.patch t on t.patch_id = w.patch_id"
+    where offered "t.state = 'PUBLISHED'", newest first by "t.seq"
+}
+
 pub(super) async fn apply(
     tx: &mut Tx,
     later: &mut Later,

@@ -92,6 +92,7 @@ async fn no_connection_shows_anything_of_another_tenant() {
     other.record(&system).await;
     for one in [&world, &other] {
         one.record_own_catalogue(&system).await;
+        one.record_decisions(&system).await;
     }
     let connections = Schema::of(&system).await.connections();
     assert!(connections.len() >= 26, "{connections:?}");

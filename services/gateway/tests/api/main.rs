@@ -4,6 +4,7 @@
 
 mod callers;
 mod catalogue;
+mod decisions;
 mod feeds;
 mod history;
 mod isolation;

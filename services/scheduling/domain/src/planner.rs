@@ -111,8 +111,11 @@ pub enum HoldReason {
     NotApproved,
 }
 
+/// Which patches may be installed on which devices.
+pub type Approved = BTreeSet<(DeviceId, PatchId)>;
+
 /// Gives every device its part: one plan per device, in the order of their ids.
-pub fn plan(devices: &[Device], approved: &BTreeSet<PatchId>, chosen: &Chosen) -> Vec<DevicePlan> {
+pub fn plan(devices: &[Device], approved: &Approved, chosen: &Chosen) -> Vec<DevicePlan> {
     let distinct: BTreeMap<DeviceId, &Device> =
         devices.iter().map(|device| (device.device_id, device)).collect();
     distinct
@@ -121,7 +124,8 @@ pub fn plan(devices: &[Device], approved: &BTreeSet<PatchId>, chosen: &Chosen) -
         .collect()
 }
 
-fn part_of(device: &Device, approved: &BTreeSet<PatchId>, chosen: &Chosen) -> Part {
+fn part_of(device: &Device, approved: &Approved, chosen: &Chosen) -> Part {
+    let is_approved = |patch_id| approved.contains(&(device.device_id, patch_id));
     if !device.online {
         return Part::Skip { reason: SkipReason::DeviceOffline };
     }
@@ -139,21 +143,21 @@ fn part_of(device: &Device, approved: &BTreeSet<PatchId>, chosen: &Chosen) -> Pa
         return Part::Skip { reason: SkipReason::NotApplicable };
     }
     let patches: Vec<PatchOrder> =
-        missing.values().filter(|missing| approved.contains(&missing.patch_id)).map(|m| m.order()).collect();
+        missing.values().filter(|missing| is_approved(missing.patch_id)).map(|m| m.order()).collect();
     if patches.is_empty() {
         return Part::Skip { reason: SkipReason::NotApproved };
     }
-    Part::Queue { patches, held_back: held_back(&missing, approved, chosen) }
+    Part::Queue { patches, held_back: held_back(&missing, is_approved, chosen) }
 }
 
 fn held_back(
     missing: &BTreeMap<PatchId, &Missing>,
-    approved: &BTreeSet<PatchId>,
+    is_approved: impl Fn(PatchId) -> bool,
     chosen: &Chosen,
 ) -> Vec<HeldBack> {
     let unapproved = missing
         .keys()
-        .filter(|id| !approved.contains(id))
+        .filter(|id| !is_approved(**id))
         .map(|id| HeldBack { patch_id: *id, because: HoldReason::NotApproved });
     let not_missing: Vec<HeldBack> = match chosen {
         Chosen::EveryApproved => vec![],

@@ -93,7 +93,7 @@ impl World {
     }
 
     /// Writes another service's facts in one batch.
-    async fn tell<E: EventData>(&self, tenant: Tenant, stream_id: StreamId, facts: Vec<E>) {
+    pub(super) async fn tell<E: EventData>(&self, tenant: Tenant, stream_id: StreamId, facts: Vec<E>) {
         let cause = cause();
         let target = Target { scope: &Scope::Platform, tenant, stream_id, cause: &cause, occurred_at: None };
         self.store.execute::<Told<E>>(target, facts).await.unwrap();

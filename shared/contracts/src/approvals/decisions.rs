@@ -77,6 +77,30 @@ events! {
             /// What it looked at.
             inputs: RuleInputs,
         },
+        /// Somebody approves, and the customer's policy asks for a second person.
+        SecondApprovalRequested = 1 {
+            /// The patch.
+            patch_id: PatchId,
+            /// Where.
+            scope: ApprovalScope,
+            /// Who.
+            requested_by: UserId,
+            /// Why, in the person's words.
+            comment: Option<String>,
+        },
+        /// A second person agrees; the approval follows.
+        SecondApprovalGiven = 1 {
+            /// The patch.
+            patch_id: PatchId,
+            /// Where.
+            scope: ApprovalScope,
+            /// Who agrees.
+            given_by: UserId,
+            /// Who asked for it.
+            requested_by: UserId,
+            /// Why, in the second person's words.
+            comment: Option<String>,
+        },
         /// A rule looked at the patch and left it pending.
         AutoApprovalRefused = 2 {
             /// The patch.
@@ -103,7 +127,29 @@ events! {
             /// Why.
             comment: String,
         } upcast { 1 => at_customer },
-        /// An approval was taken back; the patch waits again.
+        /// The patch must not be installed yet.
+        PatchDeferred = 1 {
+            /// The patch.
+            patch_id: PatchId,
+            /// Where.
+            scope: ApprovalScope,
+            /// Until when.
+            until: DateTime<Utc>,
+            /// Who.
+            deferred_by: UserId,
+            /// Why, in the person's words.
+            comment: Option<String>,
+        },
+        /// The time of a deferral has come; the patch waits for a decision again.
+        DeferralEnded = 1 {
+            /// The patch.
+            patch_id: PatchId,
+            /// Where.
+            scope: ApprovalScope,
+            /// Until when it was deferred.
+            until: DateTime<Utc>,
+        },
+        /// A decision was taken back; the patch waits again.
         ApprovalRevoked = 2 {
             /// The patch.
             patch_id: PatchId,
@@ -128,34 +174,108 @@ events! {
     }
 }
 
+/// What many patches are decided to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
+pub enum PatchDecision {
+    /// They may be installed.
+    Approve,
+    /// They must not be installed.
+    Reject,
+    /// They must not be installed yet.
+    Defer {
+        /// Until when.
+        until: DateTime<Utc>,
+    },
+    /// The decisions are taken back.
+    Revoke,
+    /// A second person agrees.
+    GiveSecondApproval,
+}
+
+/// What became of a decision on many patches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecidedPatches {
+    /// How many patches were decided, each scope counted.
+    pub decided: u32,
+    /// How many were so already.
+    pub unchanged: u32,
+    /// Those that were not decided, with the reason.
+    pub refused: Vec<RefusedDecision>,
+}
+
+/// A patch that was not decided in a scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedDecision {
+    /// The patch.
+    pub patch_id: PatchId,
+    /// Where.
+    pub scope: ApprovalScope,
+    /// Stable code.
+    pub code: String,
+    /// In words.
+    pub message: String,
+}
+
 commands! {
     Approvals {
-        /// Approves a patch at a customer.
+        /// Approves a patch.
         ApprovePatch -> (), needs ApprovePatches {
             /// The patch.
             patch_id: PatchId,
-            /// The customer.
-            customer_id: CustomerId,
+            /// Where.
+            scope: ApprovalScope,
             /// Why, at most 2,000 characters.
             comment: Option<String>,
         }
-        /// Rejects a patch at a customer.
+        /// Agrees to an approval that somebody else asked for.
+        GiveSecondApproval -> (), needs ApprovePatches {
+            /// The patch.
+            patch_id: PatchId,
+            /// Where.
+            scope: ApprovalScope,
+            /// Why, at most 2,000 characters.
+            comment: Option<String>,
+        }
+        /// Rejects a patch.
         RejectPatch -> (), needs ApprovePatches {
             /// The patch.
             patch_id: PatchId,
-            /// The customer.
-            customer_id: CustomerId,
+            /// Where.
+            scope: ApprovalScope,
             /// Why, 1 to 2,000 characters.
             comment: String,
         }
-        /// Takes an approval back.
+        /// Puts a patch off.
+        DeferPatch -> (), needs ApprovePatches {
+            /// The patch.
+            patch_id: PatchId,
+            /// Where.
+            scope: ApprovalScope,
+            /// Until when, at most a year from now.
+            until: DateTime<Utc>,
+            /// Why, at most 2,000 characters.
+            comment: Option<String>,
+        }
+        /// Takes a decision back.
         RevokeApproval -> (), needs ApprovePatches {
             /// The patch.
             patch_id: PatchId,
-            /// The customer.
-            customer_id: CustomerId,
+            /// Where.
+            scope: ApprovalScope,
             /// Why, 1 to 2,000 characters.
             comment: String,
+        }
+        /// Decides on every one of the patches in every one of the scopes: all that can be decided is, the rest is listed.
+        DecidePatches -> DecidedPatches, needs ApprovePatches {
+            /// What they are decided to be.
+            decision: PatchDecision,
+            /// The patches.
+            patch_ids: Vec<PatchId>,
+            /// Where; patches times scopes are at most 5,000.
+            scopes: Vec<ApprovalScope>,
+            /// Why, at most 2,000 characters; needed to reject and to revoke.
+            comment: Option<String>,
         }
     }
 }

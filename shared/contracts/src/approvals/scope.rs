@@ -3,6 +3,7 @@
 use kernel::{CustomerId, DeviceGroupId, DeviceId, PartnerId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// Where a decision holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -71,12 +72,57 @@ impl ApprovalScope {
         }
     }
 
+    /// The id of the partner, customer, group or device itself.
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::Partner { partner_id } => partner_id.0,
+            Self::Customer { customer_id } => customer_id.0,
+            Self::Group { group_id, .. } => group_id.0,
+            Self::Device { device_id, .. } => device_id.0,
+        }
+    }
+
+    /// The scope of this level with this id, at `customer`; none where a level lacks its customer.
+    pub fn of(level: ApprovalLevel, id: Uuid, customer: Option<CustomerId>) -> Option<Self> {
+        match (level, customer) {
+            (ApprovalLevel::Partner, _) => Some(Self::Partner { partner_id: PartnerId(id) }),
+            (ApprovalLevel::Customer, _) => Some(Self::Customer { customer_id: CustomerId(id) }),
+            (ApprovalLevel::Group, Some(customer_id)) => {
+                Some(Self::Group { customer_id, group_id: DeviceGroupId(id) })
+            }
+            (ApprovalLevel::Device, Some(customer_id)) => {
+                Some(Self::Device { customer_id, device_id: DeviceId(id) })
+            }
+            (ApprovalLevel::Group | ApprovalLevel::Device, None) => None,
+        }
+    }
+
     /// The whole customer, if that is the scope.
     pub fn whole_customer(self) -> Option<CustomerId> {
         match self {
             Self::Customer { customer_id } => Some(customer_id),
             Self::Partner { .. } | Self::Group { .. } | Self::Device { .. } => None,
         }
+    }
+}
+
+impl ApprovalLevel {
+    /// Every level, the nearest first.
+    pub const ALL: [Self; 4] = [Self::Device, Self::Group, Self::Customer, Self::Partner];
+
+    /// Its word in facts and tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Device => "DEVICE",
+            Self::Group => "GROUP",
+            Self::Customer => "CUSTOMER",
+            Self::Partner => "PARTNER",
+        }
+    }
+
+    /// The level with this word.
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.word() == word)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the planner answers, as text, and what holds for every answer.
 
-use super::{Chosen, Device, HeldBack, HoldReason, Missing, Part, plan};
+use super::{Approved, Chosen, Device, HeldBack, HoldReason, Missing, Part, plan};
 use contracts::devices::AgentMode;
 use contracts::scheduling::SkipReason;
 use kernel::{DeviceId, PatchId};
@@ -40,8 +40,17 @@ fn fleet() -> Vec<Device> {
     ]
 }
 
+/// The patches on every one of the devices.
+fn everywhere(devices: &[Device], patches: &BTreeSet<PatchId>) -> Approved {
+    devices.iter().flat_map(|device| patches.iter().map(|patch| (device.device_id, *patch))).collect()
+}
+
 fn text(devices: &[Device], approved: &BTreeSet<PatchId>, chosen: &Chosen) -> String {
-    plan(devices, approved, chosen).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    plan(devices, &everywhere(devices, approved), chosen)
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
@@ -72,15 +81,35 @@ fn chosen_patches_go_where_they_are_missing_and_approved() {
 }
 
 #[test]
+fn what_is_approved_on_one_device_only_goes_there_only() {
+    let approved =
+        [(device_id(1), patch_id(1)), (device_id(7), patch_id(2)), (device_id(6), patch_id(1))].into();
+    let plans = plan(&fleet(), &approved, &Chosen::EveryApproved);
+    let queued: Vec<_> = plans
+        .iter()
+        .filter(|plan| matches!(plan.part, Part::Queue { .. }))
+        .map(ToString::to_string)
+        .collect();
+    insta::assert_snapshot!(queued.join("\n"), @r"
+    00000000-0000-0000-0000-000000000001: install DSA-1; hold back 00000000-0000-0000-0000-000000000002, NotApproved; hold back 00000000-0000-0000-0000-000000000003, NotApproved
+    00000000-0000-0000-0000-000000000007: install DSA-2
+    ");
+}
+
+#[test]
 fn offline_is_the_reason_before_all_others() {
     let offline = device(1, false, AgentMode::ScanOnly, []);
-    let parts = plan(&[offline], &patches([]), &Chosen::EveryApproved);
+    let parts = plan(&[offline], &Approved::new(), &Chosen::EveryApproved);
     assert_eq!(parts[0].part, Part::Skip { reason: SkipReason::DeviceOffline });
 }
 
 #[test]
 fn what_is_left_out_of_a_job_has_its_reason() {
-    let parts = plan(&fleet()[..1], &patches([1]), &Chosen::of(&[patch_id(1), patch_id(2), patch_id(9)]));
+    let parts = plan(
+        &fleet()[..1],
+        &everywhere(&fleet(), &patches([1])),
+        &Chosen::of(&[patch_id(1), patch_id(2), patch_id(9)]),
+    );
     let Part::Queue { held_back, .. } = &parts[0].part else { panic!("{parts:?}") };
     assert_eq!(
         held_back,
@@ -106,7 +135,7 @@ proptest! {
     #[test]
     fn there_is_exactly_one_plan_per_device(devices in some_devices(), approved in some_patches(), chosen in some_patches()) {
         let chosen = Chosen::of(&chosen.into_iter().map(patch_id).collect::<Vec<_>>());
-        let planned: Vec<_> = plan(&devices, &patches(approved), &chosen).iter().map(|plan| plan.device_id).collect();
+        let planned: Vec<_> = plan(&devices, &everywhere(&devices, &patches(approved)), &chosen).iter().map(|plan| plan.device_id).collect();
         let expected: BTreeSet<_> = devices.iter().map(|device| device.device_id).collect();
         prop_assert_eq!(planned, expected.into_iter().collect::<Vec<_>>());
     }
@@ -119,7 +148,8 @@ proptest! {
             let wanted: Vec<_> = device.missing.iter().map(|missing| missing.patch_id).collect::<BTreeSet<_>>()
                 .into_iter().filter(|id| approved.contains(id) && chosen.covers(*id)).collect();
             let able = device.online && device.mode == AgentMode::Full;
-            match &plan(std::slice::from_ref(&device), &approved, &chosen)[0].part {
+            let one = std::slice::from_ref(&device);
+            match &plan(one, &everywhere(one, &approved), &chosen)[0].part {
                 Part::Queue { patches, .. } => {
                     prop_assert!(able && !patches.is_empty());
                     prop_assert_eq!(patches.iter().map(|order| order.patch_id).collect::<Vec<_>>(), wanted);
