@@ -1,4 +1,7 @@
-//! The use cases of people: issuing enrolment tokens.
+//! The use cases of people: issuing enrolment tokens, grouping devices, saying where they stand.
+
+mod groups;
+mod placing;
 
 use crate::fault::{Fault, retried};
 use actix_web::web::ServiceConfig;
@@ -26,7 +29,13 @@ const TOKEN_PREFIX: &str = "pfe_";
 /// The routes of the service's commands.
 pub(crate) fn routes(foundation: &Foundation, tokens: &TokenKey, routes: &mut ServiceConfig) {
     let commands = foundation.commands();
-    routes.service(commands.route(&(foundation.clone(), tokens.clone()), issue_enrolment_token));
+    routes
+        .service(commands.route(&(foundation.clone(), tokens.clone()), issue_enrolment_token))
+        .service(commands.route(foundation, groups::define_group))
+        .service(commands.route(foundation, groups::change_group))
+        .service(commands.route(foundation, groups::remove_group))
+        .service(commands.route(foundation, placing::set_device_exposure))
+        .service(commands.route(foundation, placing::set_device_region));
 }
 
 /// Makes the tokens' secrets. A secret follows from the token's id, so that a repeated command gets the same answer.

@@ -1,4 +1,4 @@
-//! Devices: lets agents in, takes their scans, finds what is missing where, and hands them their jobs.
+//! Devices: lets agents in, takes their scans, finds what is missing where, hands them their jobs, and keeps their groups.
 //!
 //! ```text
 //! agents ──HTTP──▶ agents::* ──▶ inventory, catalogue ──▶ Device::decide ──▶ event store
@@ -11,6 +11,7 @@ mod catalogue;
 mod commands;
 pub mod config;
 mod fault;
+mod groups;
 mod inventory;
 mod job_key;
 mod reactor;

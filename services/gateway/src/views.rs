@@ -9,6 +9,7 @@ pub(crate) mod customer;
 pub(crate) mod decision;
 pub(crate) mod deployment;
 pub(crate) mod device;
+pub(crate) mod device_group;
 pub(crate) mod device_job;
 pub(crate) mod device_patch;
 pub(crate) mod feed;
@@ -35,7 +36,7 @@ use uuid::Uuid;
 pub(crate) const NAME: &str = "views";
 
 /// Everything in the schema: a rebuild replaces it as a whole.
-const TABLES: [&str; 37] = [
+const TABLES: [&str; 39] = [
     "alert",
     "app_user",
     "approval",
@@ -46,10 +47,12 @@ const TABLES: [&str; 37] = [
     "delivery",
     "deployment",
     "device",
+    "device_group",
     "device_job",
     "device_patch",
     "feed",
     "feed_sync",
+    "group_member",
     "job_step",
     "kev_period",
     "package",
@@ -133,6 +136,8 @@ async fn take(tx: &mut Tx, later: &mut Later, event: &Envelope) -> Result<(), St
     } else if let Some(fact) = read::<devices::DeviceEvent>(event)? {
         device::apply(tx, later, entry, &fact).await?;
         device_patch::apply(tx, later, entry, fact).await
+    } else if let Some(fact) = read::<devices::GroupEvent>(event)? {
+        device_group::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<approvals::WhitelistEvent>(event)? {
         whitelist::apply(tx, entry, fact).await
     } else if let Some(fact) = read::<approvals::RuleEvent>(event)? {

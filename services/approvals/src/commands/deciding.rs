@@ -63,6 +63,7 @@ pub(super) fn leaves_pending(command: &approval::Command) -> bool {
         approval::Command::Revoke { .. }
         | approval::Command::Open(_)
         | approval::Command::NoteRefusal { .. }
+        | approval::Command::Schedule { .. }
         | approval::Command::EndDeferral { .. } => true,
         approval::Command::Approve { .. }
         | approval::Command::GiveSecond { .. }

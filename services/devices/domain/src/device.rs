@@ -8,11 +8,13 @@
 //! off the list, but never install it.
 
 use crate::applicability::{Finding, Reason};
+use crate::text::is_shown;
 use chrono::{DateTime, Utc};
 use contracts::devices::{
     AgentEnrolled, AvailableUpdate, AvailableUpdatesChanged, DeviceCameOnline, DeviceEvent,
-    DeviceWentOffline, JobDelivered, JobReported, JobStep, MissingPackage, PatchFoundInstalled,
-    PatchFoundMissing, PatchNoLongerApplicable, ScanCompleted, ScanFailed,
+    DeviceExposureChanged, DeviceRegionChanged, DeviceWentOffline, JobDelivered, JobReported, JobStep,
+    MissingPackage, PatchFoundInstalled, PatchFoundMissing, PatchNoLongerApplicable, ScanCompleted,
+    ScanFailed,
 };
 use kernel::{Aggregate, DeviceId, JobId, PatchId, Refused, Snapshot};
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,8 @@ use std::collections::BTreeMap;
 /// Patches that one command may move; with more, the caller compares several times. A command's batch of facts must
 /// stay small enough for one transaction.
 pub const DELTAS_MAX: usize = 900;
+/// Characters of a region: a name on a map.
+pub const REGION_CHARS_MAX: usize = 100;
 
 /// A device.
 pub struct Device;
@@ -45,6 +49,8 @@ pub struct Enrolled {
     available: Vec<AvailableUpdate>,
     /// Jobs that the agent has, with its last word on each.
     jobs: BTreeMap<JobId, Option<JobStep>>,
+    exposed: bool,
+    region: Option<String>,
 }
 
 /// A scan's result.
@@ -92,6 +98,16 @@ pub enum Command {
         /// Last contact.
         last_contact_at: DateTime<Utc>,
     },
+    /// Say whether it can be reached from the internet.
+    SetExposure {
+        /// Whether it can.
+        exposed: bool,
+    },
+    /// Say where it stands.
+    SetRegion {
+        /// Where; none to forget it.
+        region: Option<String>,
+    },
     /// Take a scan.
     RecordScan(Box<Scan>),
     /// Take what the catalogue says of it: by a scan of all patches, by a change of the catalogue of the changed ones.
@@ -132,6 +148,11 @@ pub enum Refusal {
         /// The job.
         job_id: JobId,
     },
+    /// The region cannot be one.
+    #[error(
+        "a region has 1 to {REGION_CHARS_MAX} characters, none of them a control character, and no blanks around it"
+    )]
+    InvalidRegion,
 }
 
 impl Refused for Refusal {
@@ -140,13 +161,14 @@ impl Refused for Refusal {
             Self::NotEnrolled => "devices.not_enrolled",
             Self::OtherKey => "devices.other_key",
             Self::JobNotDelivered { .. } => "devices.job_not_delivered",
+            Self::InvalidRegion => "devices.region_invalid",
         }
     }
 
     fn is_not_found(&self) -> bool {
         match self {
             Self::NotEnrolled | Self::JobNotDelivered { .. } => true,
-            Self::OtherKey => false,
+            Self::OtherKey | Self::InvalidRegion => false,
         }
     }
 
@@ -159,7 +181,7 @@ impl Aggregate for Device {
     const STREAM: &'static str = "devices.device";
     type State = State;
     // Every scan adds to the stream for as long as the device lives.
-    const SNAPSHOT: Option<Snapshot<State>> = Some(Snapshot::json(1, 200));
+    const SNAPSHOT: Option<Snapshot<State>> = Some(Snapshot::json(2, 200));
     type Command = Command;
     type Event = DeviceEvent;
     type Refusal = Refusal;
@@ -184,6 +206,9 @@ impl Aggregate for Device {
                 Ok(vec![DeviceWentOffline { device_id, last_contact_at }.into()])
             }
             Command::Miss { .. } => Ok(vec![]),
+            Command::SetExposure { exposed } if exposed == device.exposed => Ok(vec![]),
+            Command::SetExposure { exposed } => Ok(vec![DeviceExposureChanged { device_id, exposed }.into()]),
+            Command::SetRegion { region } => set_region(device, region),
             Command::RecordScan(scan) => Ok(record(device, *scan)),
             Command::Compare { findings, seen } => Ok(deltas(device, &findings, seen)),
             Command::Deliver { job_id } if device.jobs.contains_key(&job_id) => Ok(vec![]),
@@ -205,6 +230,8 @@ impl Aggregate for Device {
                 missing: BTreeMap::new(),
                 available: Vec::new(),
                 jobs: BTreeMap::new(),
+                exposed: false,
+                region: None,
             }),
             (State::NotEnrolled, _) => State::NotEnrolled,
             (State::Enrolled(mut device), event) => {
@@ -221,10 +248,9 @@ impl Enrolled {
             DeviceEvent::AgentEnrolled(agent) => self.public_key.clone_from(&agent.public_key),
             DeviceEvent::DeviceCameOnline(_) => self.online = true,
             DeviceEvent::DeviceWentOffline(_) => self.online = false,
-            DeviceEvent::DeviceExposureChanged(_)
-            | DeviceEvent::DeviceRegionChanged(_)
-            | DeviceEvent::ScanCompleted(_)
-            | DeviceEvent::ScanFailed(_) => {}
+            DeviceEvent::DeviceExposureChanged(now) => self.exposed = now.exposed,
+            DeviceEvent::DeviceRegionChanged(now) => self.region.clone_from(&now.region),
+            DeviceEvent::ScanCompleted(_) | DeviceEvent::ScanFailed(_) => {}
             DeviceEvent::AvailableUpdatesChanged(now) => self.available.clone_from(&now.updates),
             DeviceEvent::PatchFoundMissing(found) => {
                 self.missing.insert(found.patch_id, found.packages.clone());
@@ -243,6 +269,16 @@ impl Enrolled {
             }
         }
     }
+}
+
+fn set_region(device: &Enrolled, region: Option<String>) -> Result<Vec<DeviceEvent>, Refusal> {
+    if region.as_ref().is_some_and(|region| !is_shown(region, REGION_CHARS_MAX)) {
+        return Err(Refusal::InvalidRegion);
+    }
+    if region == device.region {
+        return Ok(vec![]);
+    }
+    Ok(vec![DeviceRegionChanged { device_id: device.device_id, region }.into()])
 }
 
 /// The deltas come first: who hears of the scan already knows what it has found.

@@ -1,10 +1,12 @@
 //! Letting an agent in by a single-use token.
 
 use super::{Agents, cause, contact::Contact, read};
-use crate::fault::{Fault, retried};
+use crate::{
+    fault::{Fault, retried},
+    groups::{device_changed, platform_text},
+};
 use actix_web::{HttpResponse, http::StatusCode, web::Data};
 use contracts::{
-    DevicePlatform,
     agent::{EnrolAnswer, EnrolRequest},
     devices::AgentEnrolled,
 };
@@ -86,8 +88,9 @@ impl Agents {
         }
         sqlx::query(
             "insert into devices.device
-               (device_id, partner_id, customer_id, platform, public_key, online, last_contact_at)
-             values ($1, $2, $3, $4, $5, true, $6)
+               (device_id, partner_id, customer_id, platform, public_key, online, last_contact_at, name, os_id,
+                os_version)
+             values ($1, $2, $3, $4, $5, true, $6, $7, $8, $9)
              on conflict do nothing",
         )
         .bind(device_id.0)
@@ -96,6 +99,9 @@ impl Agents {
         .bind(platform_text(request.platform))
         .bind(&request.public_key)
         .bind(now)
+        .bind(&request.name)
+        .bind(&request.os.id)
+        .bind(&request.os.version)
         .execute(&mut *tx)
         .await?;
         let agent = AgentEnrolled {
@@ -109,17 +115,13 @@ impl Agents {
             mode: request.mode,
             agent_version: request.agent_version.clone(),
         };
-        self.execute(&mut tx, &contact, &cause, None, DeviceCommand::Enrol(Box::new(agent))).await?;
+        let enrol = DeviceCommand::Enrol(Box::new(agent));
+        if !self.execute(&mut tx, &contact, &cause, None, enrol).await?.repeated {
+            let store = &self.foundation.store;
+            device_changed(&mut tx, store, &contact.scope(), tenant, device_id, &cause).await?;
+        }
         tx.commit().await?;
         Ok(())
-    }
-}
-
-/// The word that the contract uses, which is how the row is read back.
-fn platform_text(platform: DevicePlatform) -> &'static str {
-    match platform {
-        DevicePlatform::Windows => "WINDOWS",
-        DevicePlatform::Linux => "LINUX",
     }
 }
 

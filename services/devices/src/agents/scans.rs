@@ -4,6 +4,7 @@ use super::{Agents, Origin, cause, contact::Contact, origin, read};
 use crate::{
     catalogue,
     fault::{Fault, retried},
+    groups::device_changed,
     inventory,
 };
 use actix_web::{HttpRequest, HttpResponse, web::Data};
@@ -46,11 +47,12 @@ impl Agents {
         let Some(count) = count else { return Ok(Receipt { inventory_wanted: true }) };
 
         let position = catalogue::hold(&mut tx).await?;
-        let missing_bound: i32 =
-            sqlx::query_scalar("select missing_bound from devices.device where device_id = $1 for update")
-                .bind(contact.device_id.0)
-                .fetch_one(&mut *tx)
-                .await?;
+        let (missing_bound, os_id, os_version): (i32, String, String) = sqlx::query_as(
+            "select missing_bound, os_id, os_version from devices.device where device_id = $1 for update",
+        )
+        .bind(contact.device_id.0)
+        .fetch_one(&mut *tx)
+        .await?;
         let findings = catalogue::judge(&mut tx, hash).await?;
         let missing = findings.values().filter(|finding| matches!(finding, Finding::Missing(_))).count();
         let command = DeviceCommand::RecordScan(Box::new(Scan {
@@ -72,12 +74,26 @@ impl Agents {
         for part in 1..=news_max / DELTAS_MAX {
             self.compare_rest(&mut tx, contact, scan, job.as_ref(), &findings, part).await?;
         }
-        sqlx::query("update devices.device set inventory_hash = $2, missing_bound = $3 where device_id = $1")
-            .bind(contact.device_id.0)
-            .bind(hash)
-            .bind(i32::try_from(missing).unwrap_or(i32::MAX))
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "update devices.device
+                set inventory_hash = $2,
+                    missing_bound = $3,
+                    os_id = $4,
+                    os_version = $5
+              where device_id = $1",
+        )
+        .bind(contact.device_id.0)
+        .bind(hash)
+        .bind(i32::try_from(missing).unwrap_or(i32::MAX))
+        .bind(&scan.os.id)
+        .bind(&scan.os.version)
+        .execute(&mut *tx)
+        .await?;
+        // The system was upgraded, and may belong elsewhere now.
+        if (os_id, os_version) != (scan.os.id.clone(), scan.os.version.clone()) {
+            let (store, tenant) = (&self.foundation.store, contact.tenant);
+            device_changed(&mut tx, store, &contact.scope(), tenant, contact.device_id, &cause).await?;
+        }
         tx.commit().await?;
         tracing::debug!(device.id = %contact.device_id, inventory.items = count, "a scan was taken");
         Ok(Receipt { inventory_wanted: false })

@@ -52,6 +52,7 @@ fn is_of_catalogue(kind: Kind) -> bool {
         | Kind::Customer
         | Kind::User
         | Kind::Device
+        | Kind::DeviceGroup
         | Kind::Approval
         | Kind::Rule
         | Kind::Deployment
@@ -104,6 +105,8 @@ pub(crate) async fn look_up(asking: &Asking, given: &[Given]) -> Result<Vec<Owne
                 select partner_id, null from views.patch where w.kind = 'Patch' and patch_id = w.id
                 union all
                 select partner_id, customer_id from views.device where w.kind = 'Device' and device_id = w.id
+                union all
+                select partner_id, customer_id from views.device_group where w.kind = 'DeviceGroup' and group_id = w.id
                 union all
                 select partner_id, customer_id from views.approval where w.kind = 'Approval' and approval_id = w.id
                 union all

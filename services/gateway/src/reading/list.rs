@@ -41,7 +41,7 @@ macro_rules! offered {
 }
 pub(crate) use offered;
 
-/// Declares a list: `$2` is the filter; `newest` lists start with what was written last; `offered` rows are `t`.
+/// Declares a list: `$2` is the filter, which names words of one column (`only`) or is taken apart (`filter`); `newest` lists start with what was written last; `offered` rows are `t`.
 macro_rules! list {
     (@after oldest) => { " > " };
     (@after newest) => { " < " };
@@ -50,11 +50,12 @@ macro_rules! list {
     (@offered) => { "" };
     (@offered offered) => { concat!($crate::reading::list::offered!(), " and ") };
     (@only) => { " and $2::text[] is null" };
+    (@only filter $filter:literal) => { concat!(" and ($2::text[] is null or (", $filter, "))") };
     (@only $only:literal) => { concat!(" and ($2::text[] is null or ", $only, " = any($2))") };
     (
         $(#[$doc:meta])*
         $name:ident: $row:ty, $columns:ident from $from:literal
-        where $($offered:ident)? $condition:literal $(only $only:literal)?, $first:ident first by $seq:literal
+        where $($offered:ident)? $condition:literal $(only $only:literal)? $(filter $filter:literal)?, $first:ident first by $seq:literal
     ) => {
         $(#[$doc])*
         pub(crate) static $name: $crate::reading::list::List<$row> = $crate::reading::list::List {
@@ -62,7 +63,7 @@ macro_rules! list {
             page: concat!(
                 "select p.parent, l.* from unnest($1::uuid[]) as p (parent) cross join lateral (select ",
                 $columns!(), " from ", $from, " where ", $crate::reading::list::list!(@offered $($offered)?),
-                $condition, $crate::reading::list::list!(@only $($only)?),
+                $condition, $crate::reading::list::list!(@only $($only)? $(filter $filter)?),
                 " and ($3::bigint is null or ", $seq, $crate::reading::list::list!(@after $first), "$3)",
                 " order by ", $seq, $crate::reading::list::list!(@order $first), " limit $4) l",
                 " order by l.seq", $crate::reading::list::list!(@order $first),
@@ -70,7 +71,7 @@ macro_rules! list {
             count: concat!(
                 "select p.parent, (select count(*) from ", $from, " where ",
                 $crate::reading::list::list!(@offered $($offered)?), $condition,
-                $crate::reading::list::list!(@only $($only)?), ") as total from unnest($1::uuid[]) as p (parent)",
+                $crate::reading::list::list!(@only $($only)? $(filter $filter)?), ") as total from unnest($1::uuid[]) as p (parent)",
             ),
             row: std::marker::PhantomData,
         };

@@ -5,6 +5,7 @@ use crate::schema::connection::{ConnectionOf, page_cost};
 use crate::schema::global_id::{Kind, global};
 use crate::views::customer::CustomerRow;
 use crate::views::device::{AvailableUpdateRow, DeviceRow, UPDATES_OF_DEVICE};
+use crate::views::device_group::{DeviceGroupRow, GROUPS_OF_DEVICE};
 use crate::views::device_job::DeviceJobRow;
 use crate::views::device_patch::{DevicePatchRow, MISSING_OF_DEVICE, PATCHES_OF_DEVICE};
 use crate::views::patch::PatchRow;
@@ -78,6 +79,26 @@ impl Seen<DeviceRow> {
 
     async fn pending_reboot(&self) -> bool {
         self.row.pending_reboot
+    }
+
+    /// Whether it can be reached from the internet; not, unless somebody has said so.
+    async fn exposed(&self) -> bool {
+        self.row.exposed
+    }
+
+    /// Where it stands, as somebody has said.
+    async fn region(&self) -> Option<&str> {
+        self.row.region.as_deref()
+    }
+
+    /// The groups that it belongs to.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn groups(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<DeviceGroupRow>> {
+        self.view.page(&GROUPS_OF_DEVICE, self.row.device_id, Page::new(first, after)).await
     }
 
     /// Applicable and not installed, whatever is being done about it.

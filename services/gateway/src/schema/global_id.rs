@@ -45,6 +45,7 @@ kinds! {
     Patch in "feeds" as "patch",
     Package in "feeds" as "package",
     Device in "devices" as "device",
+    DeviceGroup in "devices" as "device group",
     Approval in "approvals" as "approval",
     Rule in "approvals" as "rule",
     Deployment in "scheduling" as "deployment",

@@ -3,7 +3,8 @@
 use crate::asking::Asking;
 use crate::reading::{Page, Seen, View};
 use crate::schema::connection::{ConnectionOf, page_cost};
-use crate::schema::decision::ApprovalQueries;
+use crate::schema::device_group::at_region;
+use crate::schema::explanation::ApprovalQueries;
 use crate::schema::global_id::{GlobalId, Kind, global};
 use crate::schema::position::Position;
 use crate::schema::query::Query;
@@ -56,16 +57,20 @@ impl PackageQueries {
         view.find(id).await
     }
 
-    /// Packages that are ready to be installed and not replaced by newer ones.
+    /// Packages that are ready to be installed and not replaced by newer ones; with a region, those of products that
+    /// customers with devices there have in another version.
     #[graphql(complexity = "page_cost(first, child_complexity)")]
     async fn available_updates(
         &self,
         ctx: &Context<'_>,
+        region: Option<String>,
         first: Option<i32>,
         after: Option<String>,
         wait_for: Option<Position>,
     ) -> Result<ConnectionOf<PackageRow>> {
-        opened(ctx, wait_for).await?.page(&AVAILABLE_UPDATES, Uuid::nil(), Page::new(first, after)).await
+        let view = opened(ctx, wait_for).await?;
+        let only = region.map(|region| at_region(view.caller(), Some(region))).transpose()?;
+        view.page(&AVAILABLE_UPDATES, Uuid::nil(), Page::new(first, after).only(only)).await
     }
 }
 

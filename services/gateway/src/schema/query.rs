@@ -15,6 +15,7 @@ use crate::views::approval::ApprovalRow;
 use crate::views::customer::CustomerRow;
 use crate::views::deployment::DeploymentRow;
 use crate::views::device::DeviceRow;
+use crate::views::device_group::DeviceGroupRow;
 use crate::views::device_job::DeviceJobRow;
 use crate::views::feed::{FEEDS, FeedRow};
 use crate::views::package::PackageRow;
@@ -43,6 +44,7 @@ pub(crate) enum Node {
     Patch(Seen<PatchRow>),
     Package(Seen<PackageRow>),
     Device(Seen<DeviceRow>),
+    DeviceGroup(Seen<DeviceGroupRow>),
     Approval(Seen<ApprovalRow>),
     Rule(Seen<RuleRow>),
     Deployment(Seen<DeploymentRow>),
@@ -62,6 +64,7 @@ impl Node {
             Kind::Patch => view.find(id).await?.map(Self::Patch),
             Kind::Package => view.find(id).await?.map(Self::Package),
             Kind::Device => view.find(id).await?.map(Self::Device),
+            Kind::DeviceGroup => view.find(id).await?.map(Self::DeviceGroup),
             Kind::Approval => view.find(id).await?.map(Self::Approval),
             Kind::Rule => view.find(id).await?.map(Self::Rule),
             Kind::Deployment => view.find(id).await?.map(Self::Deployment),
@@ -80,6 +83,7 @@ impl Node {
             Kind::Customer
             | Kind::User
             | Kind::Device
+            | Kind::DeviceGroup
             | Kind::Approval
             | Kind::Rule
             | Kind::Deployment
@@ -96,6 +100,7 @@ impl Node {
             Self::Customer(seen) => Some(seen.row.customer_id),
             Self::User(seen) => seen.row.customer_id,
             Self::Device(seen) => Some(seen.row.customer_id),
+            Self::DeviceGroup(seen) => Some(seen.row.customer_id),
             Self::Approval(seen) => Some(seen.row.customer_id),
             Self::Rule(seen) => seen.row.customer_id,
             Self::Deployment(seen) => Some(seen.row.customer_id),

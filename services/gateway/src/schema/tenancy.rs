@@ -3,6 +3,7 @@
 use crate::asking::{Asking, reachable, reaches, require};
 use crate::reading::{Page, Seen};
 use crate::schema::connection::{ConnectionOf, page_cost};
+use crate::schema::device_group::{DeviceFilter, at_region};
 use crate::schema::global_id::{GlobalId, Kind, global};
 use crate::schema::package::Site;
 use crate::views::alert::{ALERTS_OF_CUSTOMER, ALERTS_OF_PARTNER, AlertRow};
@@ -11,10 +12,11 @@ use crate::views::customer::{CUSTOMERS, CUSTOMERS_OF_PARTNER, ComplianceRow, Cus
 use crate::views::decision::{ApprovalPolicyRow, DECISIONS_OF_CUSTOMER, DecisionRow};
 use crate::views::deployment::{DEPLOYMENTS_OF_CUSTOMER, DeploymentRow};
 use crate::views::device::{DEVICES_OF_CUSTOMER, DeviceRow};
+use crate::views::device_group::{DeviceGroupRow, GROUPS, GROUPS_OF_CUSTOMER};
 use crate::views::partner::PartnerRow;
 use crate::views::patch::{PENDING_OF_CUSTOMER, PatchRow};
 use crate::views::rule::{RULES_INHERITED, RULES_OF_CUSTOMER, RULES_OF_PARTNER, RuleRow};
-use crate::views::site::{PackageUpdateRow, UPDATES_OF_CUSTOMER};
+use crate::views::site::{PackageUpdateRow, UPDATES, UPDATES_OF_CUSTOMER};
 use crate::views::user::UserRow;
 use crate::views::webhook::{WEBHOOKS_OF_CUSTOMER, WEBHOOKS_OF_PARTNER, WebhookRow};
 use crate::views::whitelist::{
@@ -69,6 +71,30 @@ impl Viewer {
     ) -> Result<ConnectionOf<CustomerRow>> {
         let only = reachable(self.view.caller(), Permission::ReadFleet);
         self.view.page(&CUSTOMERS, Uuid::nil(), Page::new(first, after).only(only)).await
+    }
+
+    /// The groups of all customers' devices.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn groups(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<DeviceGroupRow>> {
+        let only = reachable(self.view.caller(), Permission::ReadFleet);
+        self.view.page(&GROUPS, Uuid::nil(), Page::new(first, after).only(only)).await
+    }
+
+    /// Packages that were installed at customers or are being installed, the newest first; with a region, at customers
+    /// that have devices there.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn update_history(
+        &self,
+        region: Option<String>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<PackageUpdateRow>> {
+        let only = at_region(self.view.caller(), region)?;
+        self.view.page(&UPDATES, Uuid::nil(), Page::new(first, after).only(Some(only))).await
     }
 
     /// A customer by its id; absent if there is none for this person.
@@ -272,8 +298,25 @@ impl Seen<CustomerRow> {
     }
 
     #[graphql(complexity = "page_cost(first, child_complexity)")]
-    async fn devices(&self, first: Option<i32>, after: Option<String>) -> Result<ConnectionOf<DeviceRow>> {
-        self.view.page(&DEVICES_OF_CUSTOMER, self.row.customer_id, Page::new(first, after)).await
+    async fn devices(
+        &self,
+        filter: Option<DeviceFilter>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<DeviceRow>> {
+        let wanted = filter.map(DeviceFilter::wanted).transpose()?;
+        let page = Page::new(first, after).only(wanted);
+        self.view.page(&DEVICES_OF_CUSTOMER, self.row.customer_id, page).await
+    }
+
+    /// The groups of its devices.
+    #[graphql(complexity = "page_cost(first, child_complexity)")]
+    async fn groups(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<ConnectionOf<DeviceGroupRow>> {
+        self.view.page(&GROUPS_OF_CUSTOMER, self.row.customer_id, Page::new(first, after)).await
     }
 
     #[graphql(complexity = "page_cost(first, child_complexity)")]

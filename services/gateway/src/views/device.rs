@@ -7,7 +7,8 @@ use crate::words::{AgentMode, DevicePlatform};
 use chrono::{DateTime, Utc};
 use contracts::devices::{
     AgentEnrolled, AvailableUpdate, AvailableUpdatesChanged, DeviceCameOnline, DeviceEvent,
-    DeviceWentOffline, JobDelivered, JobReported, ScanCompleted, ScanFailed,
+    DeviceExposureChanged, DeviceRegionChanged, DeviceWentOffline, JobDelivered, JobReported, ScanCompleted,
+    ScanFailed,
 };
 use eventstore::{StoreError, Tx};
 use kernel::DeviceId;
@@ -30,27 +31,35 @@ pub(crate) struct DeviceRow {
     pub(crate) last_scan_at: Option<DateTime<Utc>>,
     pub(crate) scan_source: Option<String>,
     pub(crate) pending_reboot: bool,
+    pub(crate) exposed: bool,
+    pub(crate) region: Option<String>,
 }
 
-macro_rules! columns {
+macro_rules! device_columns {
     () => {
         "t.device_id, t.customer_id, t.name, t.platform, t.os_release, t.os_name, t.mode, t.agent_version,
-         t.online, t.last_contact_at, t.last_scan_at, t.scan_source, t.pending_reboot, t.seq"
+         t.online, t.last_contact_at, t.last_scan_at, t.scan_source, t.pending_reboot, t.exposed, t.region, t.seq"
     };
 }
+pub(super) use device_columns;
 
 impl ById for DeviceRow {
     const BY_IDS: &'static str = concat!(
         "select t.device_id as key, ",
-        columns!(),
+        device_columns!(),
         " from views.device t where t.device_id = any($1)"
     );
 }
 
 list! {
-    /// A customer's devices.
-    DEVICES_OF_CUSTOMER: DeviceRow, columns from "views.device t"
-    where "t.customer_id = p.parent", oldest first by "t.seq"
+    /// A customer's devices; the filter is region, exposure and group, each empty where it is not asked for.
+    DEVICES_OF_CUSTOMER: DeviceRow, device_columns from "views.device t"
+    where "t.customer_id = p.parent"
+    filter "($2[1] = '' or t.region = $2[1])
+            and ($2[2] = '' or t.exposed = ($2[2] = 'true'))
+            and ($2[3] = '' or exists (select from views.group_member m
+                                        where m.device_id = t.device_id and m.group_id = nullif($2[3], '')::uuid))",
+    oldest first by "t.seq"
 }
 
 /// An update that the device's own package manager offers.
@@ -157,9 +166,23 @@ pub(super) async fn apply(
         | DeviceEvent::JobReported(JobReported { device_id, .. }) => {
             later.contacts.note(*device_id, entry.recorded_at);
         }
-        DeviceEvent::DeviceExposureChanged(_)
-        | DeviceEvent::DeviceRegionChanged(_)
-        | DeviceEvent::PatchFoundMissing(_)
+        DeviceEvent::DeviceExposureChanged(DeviceExposureChanged { device_id, exposed }) => {
+            later.contacts.write(tx).await?;
+            sqlx::query("update device set exposed = $2 where device_id = $1")
+                .bind(device_id.0)
+                .bind(exposed)
+                .execute(&mut **tx)
+                .await?;
+        }
+        DeviceEvent::DeviceRegionChanged(DeviceRegionChanged { device_id, region }) => {
+            later.contacts.write(tx).await?;
+            sqlx::query("update device set region = $2 where device_id = $1")
+                .bind(device_id.0)
+                .bind(region)
+                .execute(&mut **tx)
+                .await?;
+        }
+        DeviceEvent::PatchFoundMissing(_)
         | DeviceEvent::PatchFoundInstalled(_)
         | DeviceEvent::PatchNoLongerApplicable(_) => {}
     }

@@ -68,9 +68,16 @@ list! {
 }
 
 list! {
-    /// Packages that can be installed now.
+    /// Packages that can be installed now. The filter is a region, and then which customers count: of those that have
+    /// devices there, some must have the product in another version.
     AVAILABLE_UPDATES: PackageRow, columns from "views.package t"
-    where "t.state = 'READY' and t.superseded_by is null and t.certification in ('NOT_NEEDED', 'CERTIFIED')",
+    where "t.state = 'READY' and t.superseded_by is null and t.certification in ('NOT_NEEDED', 'CERTIFIED')"
+    filter "exists (select from views.site_version s
+                      join views.device d on d.customer_id = s.customer_id
+                     where d.region = $2[1]
+                       and s.product_key = lower(btrim(t.product))
+                       and s.version <> t.version
+                       and ($2[2] = 'all' or s.customer_id::text = any($2[3:])))",
     newest first by "t.seq"
 }
 

@@ -68,6 +68,17 @@ list! {
     where "t.customer_id = p.parent", newest first by "t.seq"
 }
 
+list! {
+    /// What was installed at the customers in scope, and what is being installed. The filter is a region, empty where it is
+    /// not asked for, and then which customers are to be seen.
+    UPDATES: PackageUpdateRow, update_columns from "views.package_update t"
+    where "true"
+    filter "($2[1] = '' or exists (select from views.device d
+                                    where d.customer_id = t.customer_id and d.region = $2[1]))
+            and ($2[2] = 'all' or t.customer_id::text = any($2[3:]))",
+    newest first by "t.seq"
+}
+
 pub(super) async fn apply(tx: &mut Tx, entry: Entry, fact: SiteEvent) -> Result<(), StoreError> {
     match fact {
         SiteEvent::SiteConnectivityChanged(SiteConnectivityChanged { customer_id, connectivity }) => {

@@ -4,8 +4,10 @@
 
 mod callers;
 mod catalogue;
+mod deciding;
 mod decisions;
 mod feeds;
+mod groups;
 mod history;
 mod isolation;
 mod measure;

@@ -291,3 +291,55 @@ async fn a_customer_s_history_says_what_was_installed_and_when() {
     assert!(history.iter().all(|update| update["dateCompleted"].is_string()), "{history:?}");
     system.stop().await;
 }
+
+// Points 23, 25, 26.
+#[tokio::test]
+async fn updates_are_shown_by_the_region_of_the_customers_devices() {
+    let (system, first) = (System::start().await, World::new("acker"));
+    first.record(&system).await;
+    let other = World::new("beck");
+    other.record(&system).await;
+    let package_id: PackageId = id();
+    let product = "Contoso Shelf".to_owned();
+    let package = PackageFacts { product, ..facts(PackageType::Software, "Shelf 1.1907") };
+    let version = package.version.clone();
+    system.package_says(Tenant::PLATFORM, package_id, PackageRegistered { package_id, package }).await;
+    system.imported(Tenant::PLATFORM, package_id).await;
+    let (who, theirs) = (first.subject(Role::PartnerViewer), other.subject(Role::PartnerViewer));
+    let available = |region: &str| {
+        format!("{{ availableUpdates(region: {}) {{ totalCount nodes {{ name }} }} }}", json!(region))
+    };
+    let none = json!([]);
+    let here = available("acker region");
+    assert_eq!(system.nodes(&who, &here).await, none, "the customer has nothing of the product");
+    let record = |version: &str| {
+        let product = "contoso shelf ".to_owned();
+        SiteVersionRecorded { customer_id: first.customer, product, version: version.to_owned() }
+    };
+    first.site_says(&system, record("1.1906")).await;
+    assert_eq!(system.nodes(&who, &here).await, json!([{ "name": "Shelf 1.1907" }]));
+    assert_eq!(system.nodes(&who, &available("elsewhere")).await, none);
+    // What another tenant has is no reason to show it.
+    assert_eq!(system.nodes(&theirs, &here).await, none);
+    first.site_says(&system, record(&version)).await;
+    assert_eq!(system.nodes(&who, &here).await, none, "it is installed");
+
+    let history = async |who: &str, region: Value| {
+        let query = "query($region: String) { viewer { updateHistory(region: $region) {
+            totalCount nodes { package { name } state } } } }";
+        let data = system.data(who, query, json!({ "region": region })).await;
+        data["viewer"]["updateHistory"].clone()
+    };
+    let started = json!({ "package": { "name": "acker package" }, "state": "STARTED" });
+    for region in [Value::Null, json!("acker region")] {
+        assert_eq!(
+            history(&who, region.clone()).await,
+            json!({ "totalCount": 1, "nodes": [started] }),
+            "{region}"
+        );
+    }
+    for region in ["elsewhere", "beck region"] {
+        assert_eq!(history(&who, json!(region)).await["totalCount"], 0, "{region}");
+    }
+    system.stop().await;
+}

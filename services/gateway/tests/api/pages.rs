@@ -8,8 +8,8 @@ use contracts::approvals::{
     AutoApprovalRefused, PatchApproved, PatchRejected, RefusalReason,
 };
 use contracts::devices::{
-    DeviceCameOnline, DeviceEvent, DeviceWentOffline, JobDelivered, PatchFoundInstalled,
-    PatchNoLongerApplicable, ScanFailed,
+    DeviceCameOnline, DeviceEvent, DeviceExposureChanged, DeviceRegionChanged, DeviceWentOffline,
+    JobDelivered, PatchFoundInstalled, PatchNoLongerApplicable, ScanFailed,
 };
 use contracts::feeds::{
     Cvss, CvssChanged, Epss, EpssChanged, KevEntry, KevEntryChanged, PatchEvent, PatchFacts,
@@ -144,7 +144,7 @@ impl Fleet {
         let last_contact_at: DateTime<Utc> =
             DateTime::UNIX_EPOCH + TimeDelta::days(i64::try_from(self.dice.below(40_000)).unwrap());
         let here = World { patch: patch_id, ..self.devices[at].clone() };
-        let fact = match self.dice.below(10) {
+        let fact = match self.dice.below(12) {
             0..3 => here.missing(),
             3..5 => PatchFoundInstalled { device_id, patch_id, job_id: None }.fact(),
             5 => PatchNoLongerApplicable { device_id, patch_id, reason: "gone".to_owned() }.fact(),
@@ -154,6 +154,8 @@ impl Fleet {
                 ScanFailed { device_id, job_id: None, reason: "no space".to_owned() }.fact()
             }
             8 => JobDelivered { device_id, job_id: id() }.fact(),
+            9 => DeviceExposureChanged { device_id, exposed: last_contact_at.timestamp() % 2 == 0 }.fact(),
+            10 => DeviceRegionChanged { device_id, region: Some(last_contact_at.to_string()) }.fact(),
             _ => here.scanned(),
         };
         (device_id.0, fact)

@@ -100,6 +100,7 @@ impl World {
         vec![
             ("Customer", self.customer.0),
             ("Device", self.device.0),
+            ("DeviceGroup", self.group().0),
             ("Approval", self.approval),
             ("Rule", self.rule.0),
             ("Deployment", self.deployment.0),
@@ -118,6 +119,7 @@ impl World {
         self.record_people(system).await;
         self.record_catalogue(system).await;
         self.record_device(system).await;
+        self.record_group(system).await;
         self.record_approvals(system).await;
         self.record_deployment(system).await;
         self.record_alerts(system).await;

@@ -7,8 +7,9 @@ use contracts::{
     DevicePlatform, OsRelease,
     devices::{
         AgentEnrolled, AgentMode, AvailableUpdate, AvailableUpdatesChanged, DeviceCameOnline, DeviceEvent,
-        DeviceWentOffline, JobDelivered, JobReported, JobStep, MissingPackage, PatchFoundInstalled,
-        PatchFoundMissing, PatchNoLongerApplicable, ScanCompleted, ScanFailed,
+        DeviceExposureChanged, DeviceRegionChanged, DeviceWentOffline, JobDelivered, JobReported, JobStep,
+        MissingPackage, PatchFoundInstalled, PatchFoundMissing, PatchNoLongerApplicable, ScanCompleted,
+        ScanFailed,
     },
 };
 use kernel::{Aggregate, CustomerId, DeviceId, JobId, PatchId, fold};
@@ -76,6 +77,18 @@ fn delivered() -> DeviceEvent {
 
 fn reported(report: JobStep) -> DeviceEvent {
     JobReported { device_id: DEVICE, job_id: JOB, report }.into()
+}
+
+fn exposed(exposed: bool) -> DeviceEvent {
+    DeviceExposureChanged { device_id: DEVICE, exposed }.into()
+}
+
+fn stands(region: Option<&str>) -> DeviceEvent {
+    DeviceRegionChanged { device_id: DEVICE, region: region.map(str::to_owned) }.into()
+}
+
+fn put(region: Option<&str>) -> Command {
+    Command::SetRegion { region: region.map(str::to_owned) }
 }
 
 fn says(step: JobStep, is_scan: bool) -> Command {
@@ -287,6 +300,36 @@ fn any_findings() -> impl Strategy<Value = BTreeMap<PatchId, Finding>> {
     prop::collection::btree_map((0..6u128).prop_map(patch), finding, 0..6)
 }
 
+#[test]
+fn a_device_is_not_exposed_until_somebody_says_so() {
+    given::<Device>([enrolled()]).when(Command::SetExposure { exposed: false }).then([]);
+    given::<Device>([enrolled()]).when(Command::SetExposure { exposed: true }).then([exposed(true)]);
+    given::<Device>([enrolled(), exposed(true)])
+        .when(Command::SetExposure { exposed: false })
+        .then([exposed(false)]);
+}
+
+#[test]
+fn a_region_is_set_changed_and_forgotten() {
+    given::<Device>([enrolled()]).when(put(None)).then([]);
+    given::<Device>([enrolled()]).when(put(Some("EMEA"))).then([stands(Some("EMEA"))]);
+    given::<Device>([enrolled(), stands(Some("EMEA"))]).when(put(None)).then([stands(None)]);
+}
+
+#[test]
+fn a_region_that_nobody_could_read_is_refused() {
+    let long = "r".repeat(101);
+    for region in ["", " ", "EMEA ", "a\0b", long.as_str()] {
+        given::<Device>([enrolled()]).when(put(Some(region))).then_refused(&Refusal::InvalidRegion);
+    }
+}
+
+#[test]
+fn a_device_that_is_not_enrolled_stands_nowhere() {
+    given::<Device>([]).when(put(Some("EMEA"))).then_refused(&Refusal::NotEnrolled);
+    given::<Device>([]).when(Command::SetExposure { exposed: true }).then_refused(&Refusal::NotEnrolled);
+}
+
 proptest! {
     #[test]
     fn after_any_scans_the_state_holds_what_the_last_one_found_and_a_rescan_brings_no_news(
@@ -313,12 +356,19 @@ proptest! {
 #[test]
 fn the_kept_state_has_the_form_of_its_shape_number() {
     let snapshot = <Device as Aggregate>::SNAPSHOT.unwrap();
-    let state = fold::<Device>(&[enrolled(), online(), missing(7, "1"), delivered()]);
+    let state = fold::<Device>(&[
+        enrolled(),
+        online(),
+        missing(7, "1"),
+        delivered(),
+        exposed(true),
+        stands(Some("EMEA")),
+    ]);
     let kept = (snapshot.write)(&state).unwrap();
     assert_eq!((snapshot.read)(&kept), Some(state));
     let expected = format!(
-        r#"{{"Enrolled":{{"device_id":"{DEVICE}","public_key":"key","online":true,"missing":{{"{}":[{{"name":"bash","installed_version":"1","fixed_version":"9"}}]}},"available":[],"jobs":{{"{JOB}":null}}}}}}"#,
+        r#"{{"Enrolled":{{"device_id":"{DEVICE}","public_key":"key","online":true,"missing":{{"{}":[{{"name":"bash","installed_version":"1","fixed_version":"9"}}]}},"available":[],"jobs":{{"{JOB}":null}},"exposed":true,"region":"EMEA"}}}}"#,
         patch(7),
     );
-    assert_eq!((snapshot.shape, String::from_utf8(kept).unwrap()), (1, expected));
+    assert_eq!((snapshot.shape, String::from_utf8(kept).unwrap()), (2, expected));
 }
