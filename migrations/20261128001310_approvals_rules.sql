@@ -79,14 +79,7 @@ create index missing_of_patch on approvals.missing (partner_id, patch_id, custom
 create index missing_gone on approvals.missing (gone_at) where gone_at is not null;
 call es.protect('approvals.missing');
 
--- Groups that rules may work for, with their devices.
-create table approvals.rule_group (
-  group_id    uuid primary key,
-  customer_id uuid not null,
-  partner_id  uuid not null
-);
-call es.protect('approvals.rule_group');
-
+-- Devices of groups that rules may work for.
 create table approvals.rule_group_member (
   group_id    uuid not null,
   device_id   uuid not null,

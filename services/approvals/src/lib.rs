@@ -11,7 +11,6 @@ mod facts;
 mod reacting;
 pub mod reactor;
 pub mod rules;
-mod streams;
 
 use config::ApprovalsSettings;
 use contracts::Service;

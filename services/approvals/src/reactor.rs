@@ -39,6 +39,9 @@ const INTERESTS: &[&str] = &[
     "devices.GroupDefined",
     "devices.GroupMembershipChanged",
     "devices.GroupRemoved",
+    "devices.PatchFoundMissing",
+    "devices.PatchFoundInstalled",
+    "devices.PatchNoLongerApplicable",
     "approvals.RuleCreated",
     "approvals.RuleVersionCreated",
     "approvals.RuleEnabled",
@@ -119,6 +122,15 @@ impl Consumer for Reactor {
 impl Reactor {
     fn reaction(&self, event: &Envelope, tenant: Tenant) -> Reaction<'_> {
         Reaction { store: &self.store, scope: Scope::partner_of(event.tenant), tenant }
+    }
+
+    /// Lets rules look at a patch that has begun to wait.
+    async fn judge(&self, tx: &mut Tx, event: &Envelope, patch: &Patch) -> Result<(), HandlerError> {
+        let now = self.clock.now();
+        if let Some(judging) = Judging::at(tx, &self.store, event.tenant, now).await? {
+            judging.judge(tx, patch, &Trigger::from(event)).await?;
+        }
+        Ok(())
     }
 
     async fn catalogue_changed(&self, tx: &mut Tx, event: &Envelope) -> Result<Outcome, HandlerError> {
@@ -234,10 +246,7 @@ impl Reactor {
             let open = Command::Open(subject.clone());
             self.reaction(event, event.tenant).carry_out(tx, &subject, open, &cause).await?;
             facts::keep_approval(tx, event.tenant, fact.patch_id, true).await?;
-            let now = self.clock.now();
-            if let Some(judging) = Judging::at(tx, &self.store, event.tenant, now).await? {
-                judging.judge(tx, &patch, &Trigger::from(event)).await?;
-            }
+            self.judge(tx, event, &patch).await?;
         }
         Ok(Outcome::Handled)
     }

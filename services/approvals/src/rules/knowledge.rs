@@ -80,26 +80,14 @@ impl RuleKnowledge {
         }
     }
 
-    /// Notes groups and their devices.
+    /// Notes the devices of groups.
     pub(crate) async fn take_group(
         tx: &mut Tx,
         event: &Envelope,
         fact: GroupEvent,
     ) -> Result<(), StoreError> {
         match fact {
-            GroupEvent::GroupDefined(fact) => {
-                sqlx::query(
-                    "insert into approvals.rule_group (group_id, customer_id, partner_id)
-                     values ($1, $2, $3)
-                     on conflict do nothing",
-                )
-                .bind(fact.group_id.0)
-                .bind(fact.customer_id.0)
-                .bind(event.tenant.partner_id.0)
-                .execute(&mut **tx)
-                .await?;
-            }
-            GroupEvent::GroupChanged(_) => {}
+            GroupEvent::GroupDefined(_) | GroupEvent::GroupChanged(_) => {}
             GroupEvent::GroupMembershipChanged(fact) => {
                 let ids = |devices: Vec<DeviceId>| devices.into_iter().map(|id| id.0).collect::<Vec<_>>();
                 sqlx::query(
@@ -122,12 +110,10 @@ impl RuleKnowledge {
                 .await?;
             }
             GroupEvent::GroupRemoved(fact) => {
-                for statement in [
-                    "delete from approvals.rule_group_member where group_id = $1",
-                    "delete from approvals.rule_group where group_id = $1",
-                ] {
-                    sqlx::query(statement).bind(fact.group_id.0).execute(&mut **tx).await?;
-                }
+                sqlx::query("delete from approvals.rule_group_member where group_id = $1")
+                    .bind(fact.group_id.0)
+                    .execute(&mut **tx)
+                    .await?;
             }
         }
         Ok(())
@@ -248,7 +234,7 @@ pub(super) async fn known_groups(
 ) -> Result<Vec<DeviceGroupId>, StoreError> {
     let ids: Vec<Uuid> = groups.iter().map(|id| id.0).collect();
     let known: Vec<Uuid> = sqlx::query_scalar(
-        "select group_id from approvals.rule_group where customer_id = $1 and group_id = any($2) order by group_id",
+        "select group_id from approvals.device_group where customer_id = $1 and group_id = any($2) order by group_id",
     )
     .bind(customer_id.0)
     .bind(ids)

@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, NaiveDate, Utc};
 use contracts::approvals::{self, RuleTiming, SimulatedKey};
-use kernel::{CustomerId, DeviceGroupId, PatchId};
+use kernel::{CustomerId, PatchId};
 use uuid::Uuid;
 
 /// Approves patches by itself, Windows only.
@@ -116,7 +116,7 @@ impl From<&approvals::RuleContents> for RuleContents {
             RuleTiming::CutOff { released_until } => (None, Some(released_until)),
         };
         Self {
-            group_ids: contents.groups.iter().copied().map(global_group).collect(),
+            group_ids: contents.groups.iter().map(|id| global(Kind::DeviceGroup, id.0)).collect(),
             severities: conditions.severities.iter().copied().map(Into::into).collect(),
             classifications: conditions.classifications.iter().copied().map(Into::into).collect(),
             products: conditions.products.clone(),
@@ -269,26 +269,11 @@ pub(crate) fn read_cursor(text: &str) -> Option<SimulatedKey> {
     Some(SimulatedKey { patch_id, customer_id: CustomerId(Uuid::try_parse(customer_id).ok()?) })
 }
 
-/// The kind in a group's global id.
-const GROUP: &str = "DeviceGroup:";
-
-/// The global id of a group.
-fn global_group(id: DeviceGroupId) -> ID {
-    ID(URL_SAFE_NO_PAD.encode(format!("{GROUP}{}", id.0)))
-}
-
-/// The group with this global id. Whose it is, approvals looks up: another tenant's does not exist there.
-pub(crate) fn read_group(id: &ID) -> Option<DeviceGroupId> {
-    let bytes = URL_SAFE_NO_PAD.decode(id.as_str()).ok()?;
-    let id = std::str::from_utf8(&bytes).ok()?.strip_prefix(GROUP)?;
-    Some(DeviceGroupId(Uuid::try_parse(id).ok()?))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{cursor, global_group, read_cursor, read_group};
+    use super::{cursor, read_cursor};
     use contracts::approvals::SimulatedKey;
-    use kernel::{CustomerId, DeviceGroupId, PatchId};
+    use kernel::{CustomerId, PatchId};
     use uuid::Uuid;
 
     #[test]
@@ -301,14 +286,5 @@ mod tests {
         for text in ["", "x", "MS8y"] {
             assert_eq!(read_cursor(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn a_group_s_id_leads_back_to_the_group() {
-        let group_id = DeviceGroupId(Uuid::from_u128(3));
-        assert_eq!(read_group(&global_group(group_id)), Some(group_id));
-        let customer =
-            crate::schema::global_id::global(crate::schema::global_id::Kind::Customer, Uuid::from_u128(3));
-        assert_eq!(read_group(&customer), None);
     }
 }

@@ -250,7 +250,7 @@ async fn a_rule_needs_a_delay_or_a_last_day_and_groups_that_are_groups() {
     let who = world.subject(Role::CustomerAdmin);
     let here = Some(world.customer.0);
     let no_timing = json!({ "code": "approvals.rule_timing_invalid", "field": "delayDays" });
-    let no_group = json!({ "code": "graphql.id_invalid", "field": "groupIds" });
+    let no_group = json!({ "code": "graphql.id_invalid", "field": "groupIds.0" });
     for (more, expected) in [
         (json!({}), &no_timing),
         (json!({ "delayDays": 1, "releasedUntil": "2026-01-31" }), &no_timing),

@@ -1,12 +1,16 @@
 //! What rules say of a pending patch, told as given, when, then.
 
+use super::deciding::open;
 use super::{
-    Approval, ApprovalEvent, ApprovalMode, ApprovalScheduled, ApprovalScope, AutoApprovalRefused, Command,
-    PatchApproved, PatchRejected, Refusal, RefusalReason, RuleInputs, State, Subject, open,
+    Approval, ApprovalEvent, ApprovalMode, ApprovalScope, Command, Refusal, RefusalReason, RuleInputs, State,
+    Subject,
 };
 use crate::evaluation::midnight;
 use chrono::{DateTime, NaiveDate, Utc};
-use contracts::approvals::{ApprovalLevel, RuleTiming, WhitelistPattern};
+use contracts::approvals::{
+    ApprovalLevel, ApprovalScheduled, AutoApprovalRefused, PatchApproved, PatchRejected, RuleTiming,
+    WhitelistPattern,
+};
 use contracts::{Classification, DevicePlatform, Severity};
 use kernel::{CustomerId, DeviceGroupId, PatchId, RuleId, UserId};
 use scenario::given;

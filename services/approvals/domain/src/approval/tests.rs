@@ -5,9 +5,8 @@ use super::*;
 use chrono::TimeDelta;
 use contracts::approvals::{
     ApprovalLapsed, AutoApprovalRefused, DeferralEnded, PatchDeferred, PatchRejected, SecondApprovalGiven,
-    SecondApprovalRequested, WhitelistPattern,
+    SecondApprovalRequested,
 };
-use contracts::{Classification, Severity};
 use kernel::{CustomerId, DeviceGroupId, DeviceId, PartnerId};
 use scenario::given;
 use uuid::Uuid;

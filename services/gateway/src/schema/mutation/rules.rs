@@ -4,12 +4,11 @@ use super::payload;
 use crate::commands::ids::Ids;
 use crate::commands::{UserError, carry_out};
 use crate::schema::global_id::{Kind, global};
-use crate::schema::rule::{RuleSimulation, RuleWarning, read_cursor, read_group};
+use crate::schema::rule::{RuleSimulation, RuleWarning, read_cursor};
 use crate::words::{Classification, Severity, WhitelistKind};
 use async_graphql::{Context, ID, InputObject, InputType, Object, Result, Value};
 use chrono::NaiveDate;
 use contracts::approvals::{self, RuleConditions, RuleContents, RuleTiming, SavedRule, WhitelistPattern};
-use kernel::DeviceGroupId;
 
 /// What approvals does with rules.
 #[derive(Default)]
@@ -256,11 +255,7 @@ impl RulesMutations {
 
 impl RuleContentsInput {
     fn read(self, ids: &mut Ids) -> Option<RuleContents> {
-        let groups: Option<Vec<DeviceGroupId>> = self.group_ids.iter().map(read_group).collect();
-        if groups.is_none() {
-            let message = "one of them is not a device group id";
-            ids.refuse(UserError::new("graphql.id_invalid", message).at("groupIds"));
-        }
+        let groups = ids.all("groupIds", Kind::DeviceGroup, &self.group_ids);
         let timing = match (self.delay_days, self.released_until) {
             (Some(days), None) => Some(RuleTiming::Delay { days }),
             (None, Some(released_until)) => Some(RuleTiming::CutOff { released_until }),
