@@ -11,6 +11,7 @@ mod facts;
 mod reacting;
 pub mod reactor;
 pub mod rules;
+mod streams;
 
 use config::ApprovalsSettings;
 use contracts::Service;

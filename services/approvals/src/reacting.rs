@@ -1,6 +1,6 @@
 //! Carries out what follows from one event, in one scope.
 
-use crate::decisions::decision_stream;
+use crate::streams::approval_stream;
 use approvals_domain::approval::{Approval, Command, Subject};
 use eventstore::{Store, Target, Tx};
 use kernel::{Cause, Scope, Tenant};
@@ -25,7 +25,7 @@ impl Reaction<'_> {
         let target = Target {
             scope: &self.scope,
             tenant: self.tenant,
-            stream_id: decision_stream(subject.patch_id, subject.scope),
+            stream_id: approval_stream(subject.patch_id, subject.scope),
             cause,
             occurred_at: None,
         };

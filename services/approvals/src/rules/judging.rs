@@ -3,8 +3,8 @@
 use super::kept::{self, KeptRule, Whitelists};
 use super::knowledge::{Ratings, known_groups};
 use super::queue;
-use crate::decisions::decision_stream;
 use crate::facts::{self, Patch};
+use crate::streams::approval_stream;
 use approvals_domain::approval::{Approval, Command, Subject};
 use approvals_domain::evaluation::{Candidate, Listed, Verdict, evaluate};
 use chrono::{DateTime, Utc};
@@ -183,7 +183,7 @@ impl<'a> Judging<'a> {
         let target = Target {
             scope: &self.scope,
             tenant: self.tenant,
-            stream_id: decision_stream(subject.patch_id, subject.scope),
+            stream_id: approval_stream(subject.patch_id, subject.scope),
             cause: &cause,
             occurred_at: None,
         };
