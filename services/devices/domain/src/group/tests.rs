@@ -177,8 +177,7 @@ fn what_is_not_there_cannot_be_changed() {
 
 #[test]
 fn a_whole_fleet_comes_in_several_facts() {
-    let events =
-        Group::decide(&State::NotDefined, define("All", found(), with(0..2 * MOVED_MAX + 1))).unwrap();
+    let events = Group::decide(&State::NotDefined, define("All", found(), with(0..=2 * MOVED_MAX))).unwrap();
     assert_eq!(events.len(), 4);
     let State::Defined(group) = fold::<Group>(&events) else { unreachable!("it is defined") };
     assert_eq!(group.devices.len(), 2 * MOVED_MAX + 1);
