@@ -28,6 +28,7 @@ pub struct Feed;
 
 /// What is known of a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, of a feed that is registered")]
 pub enum FeedState {
     /// Nothing.
     #[default]
