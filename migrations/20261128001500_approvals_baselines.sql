@@ -1,24 +1,5 @@
 -- Baselines, where they hold, and how each device stands against them.
 
--- Row-level security for a table of which a partner's own rows (no customer) are seen by its customers as well: templates.
--- One comparison per role; a customer writes its own rows only.
-create procedure es.protect_inherited(name regclass) language plpgsql as $$
-declare
-  partner  text := '(select nullif(current_setting(''app.partner_id'', true), '''')::uuid)';
-  customer text := '(select nullif(current_setting(''app.customer_id'', true), '''')::uuid)';
-begin
-  execute format('alter table %s add column owner_id uuid not null generated always as (coalesce(customer_id, partner_id)) stored', name);
-  execute format('alter table %s enable row level security', name);
-  execute format('alter table %s force row level security', name);
-  execute format('create policy platform_rows on %s to pf_platform using (true)', name);
-  execute format('create policy partner_rows on %s to pf_partner using (partner_id = %s)', name, partner);
-  execute format('create policy inherited_rows on %s for select to pf_customer using (owner_id = any (array[%s, %s]))', name, partner, customer);
-  execute format('create policy customer_rows on %s to pf_customer using (customer_id = %s)', name, customer);
-  execute format('grant select, insert, update, delete on %s to pf_partner, pf_customer, pf_platform', name);
-end
-$$;
-revoke execute on procedure es.protect_inherited from public;
-
 create table approvals.baseline (
   baseline_id      uuid    primary key,
   partner_id       uuid    not null,

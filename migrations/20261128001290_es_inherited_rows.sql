@@ -19,3 +19,4 @@ begin
   execute format('grant select, insert, update, delete on %s to pf_partner, pf_customer, pf_platform', name);
 end
 $$;
+revoke execute on procedure es.protect_inherited from public;
