@@ -64,27 +64,30 @@ impl Fixture {
 
 #[tokio::test]
 async fn each_is_decided_by_its_own_state_and_answered_in_its_place() {
-    let f = Fixture::new().await;
-    let (a, b, c, d): (StreamId, StreamId, StreamId, StreamId) = (id(), id(), id(), id());
+    let fixture = Fixture::new().await;
+    let [a, b, c, d]: [StreamId; 4] = [id(), id(), id(), id()];
     let first = cause();
-    let outcomes = f.count(&[(a, 900, &first), (b, 5, &first)]).await.unwrap();
+    let outcomes = fixture.count(&[(a, 900, &first), (b, 5, &first)]).await.unwrap();
     assert_eq!(outcomes.iter().map(|it| it.as_ref().unwrap().version).collect::<Vec<_>>(), [1, 1]);
 
     let second = cause();
     let commands = [(c, 0, &second), (a, 200, &second), (b, 7, &second), (d, 1, &second)];
-    let outcomes = f.count(&commands).await.unwrap();
+    let outcomes = fixture.count(&commands).await.unwrap();
     assert_eq!(outcomes[0], Ok(Committed { version: 0, pos: None, repeated: false }));
     assert_eq!(outcomes[1], Err(TooFar(1_100)));
     assert_eq!(outcomes[2].as_ref().unwrap().version, 2);
     assert_eq!(outcomes[3].as_ref().unwrap().version, 1);
-    assert_eq!((f.state(a).await, f.state(b).await, f.state(d).await), ((900, 1), (12, 2), (1, 1)));
+    assert_eq!(
+        (fixture.state(a).await, fixture.state(b).await, fixture.state(d).await),
+        ((900, 1), (12, 2), (1, 1))
+    );
 
-    let again = f.count(&commands).await.unwrap();
+    let again = fixture.count(&commands).await.unwrap();
     assert_eq!(
         again[2],
-        outcomes[2].as_ref().map(|done| Committed { repeated: true, ..*done }).map_err(|_| TooFar(0))
+        outcomes[2].as_ref().map(|done| Committed { repeated: true, ..*done }).map_err(|_refused| TooFar(0))
     );
-    assert_eq!(f.state(b).await, (12, 2));
+    assert_eq!(fixture.state(b).await, (12, 2));
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
         rest = rest.get(1..)?;
     }
     while let Some(suffix) = rest.strip_prefix('_') {
-        let (word, after) = taken(suffix, |b| b.is_ascii_lowercase());
+        let (word, after) = taken(suffix, u8::is_ascii_lowercase);
         let place = |words: &[&str]| words.iter().position(|known| *known == word);
         all.push(place(&BEFORE).map(Token::Before).or_else(|| place(&AFTER).map(Token::After))?);
         rest = after;

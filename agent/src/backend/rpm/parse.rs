@@ -98,7 +98,7 @@ pub(super) fn needs_restart(installed: &[Installed], started_at: u64) -> bool {
 mod tests {
     use super::{Installed, boot_time, installed, needs_restart};
 
-    /// As an AlmaLinux 8 with a module stream and two kernels says it.
+    /// As an `AlmaLinux` 8 with a module stream and two kernels says it.
     const ALMA: &str = "\
 gpg-pubkey\t0\t3abb34f8-5ffd890e\t(none)\t(none)\t1700000000\t(none)
 bash\t0\t4.4.20-4.el8_6\tx86_64\tbash-4.4.20-4.el8_6.src.rpm\t1700000001\t(none)

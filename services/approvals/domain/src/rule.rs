@@ -214,7 +214,8 @@ impl Aggregate for Rule {
                 surroundings.reach.check()?;
                 Ok(vec![RuleCreated { rule_id, owner, name, contents }.into()])
             }
-            (Command::Create { .. }, State::Known { .. }) => Ok(vec![]),
+            (Command::Create { .. }, State::Known { .. })
+            | (Command::Enable { .. }, State::Known { enabled: true, .. }) => Ok(vec![]),
             (Command::Change { .. } | Command::Disable { .. } | Command::Enable { .. }, State::Unknown) => {
                 Err(Refusal::Unknown)
             }
@@ -235,7 +236,6 @@ impl Aggregate for Rule {
             (Command::Disable { rule_id }, State::Known { enabled, .. }) => {
                 Ok(if *enabled { vec![RuleDisabled { rule_id }.into()] } else { vec![] })
             }
-            (Command::Enable { .. }, State::Known { enabled: true, .. }) => Ok(vec![]),
             (Command::Enable { rule_id, reach }, State::Known { enabled: false, .. }) => {
                 reach.check()?;
                 Ok(vec![RuleEnabled { rule_id }.into()])

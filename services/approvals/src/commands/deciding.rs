@@ -14,6 +14,7 @@ use kernel::PatchId;
 use web::{ApiError, CommandContext};
 
 /// A patch and a place, looked up for one command.
+#[expect(clippy::struct_field_names, reason = "the use case that it stands in")]
 struct Case<'a> {
     case: UseCase<'a>,
     place: Place,

@@ -135,7 +135,6 @@ impl From<DocumentError> for io::Error {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the system may learn new kinds")]
 impl From<io::Error> for DocumentError {
     #[expect(
         clippy::wildcard_enum_match_arm,
@@ -173,7 +172,6 @@ impl From<serde_json::Error> for DocumentError {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn new kinds")]
 impl From<csv::Error> for DocumentError {
     #[expect(
         clippy::wildcard_enum_match_arm,
@@ -188,7 +186,6 @@ impl From<csv::Error> for DocumentError {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "the library may learn new kinds")]
 impl From<quick_xml::Error> for DocumentError {
     #[expect(
         clippy::wildcard_enum_match_arm,

@@ -168,7 +168,6 @@ impl<'a> Input<'a> {
     }
 
     /// The next line with its end, or none; a record of several lines marks its own beginning.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the system has many words, and one matters here")]
     pub(crate) fn next_piece(&mut self, line: &mut String) -> Result<bool, DocumentError> {
         line.clear();
         let read = self.text.read_line(line)?;

@@ -145,7 +145,20 @@ pub(crate) async fn reached(asking: &Arc<Asking>, view: &View, id: &ID, kind: Ki
     let customer_id: Option<Uuid> = match kind {
         Kind::Customer => view.row::<CustomerRow>(wanted.id).await?.map(|row| row.customer_id),
         Kind::Device => view.row::<DeviceRow>(wanted.id).await?.map(|row| row.customer_id),
-        _ => {
+        Kind::Partner
+        | Kind::User
+        | Kind::Feed
+        | Kind::Patch
+        | Kind::Package
+        | Kind::Approval
+        | Kind::Rule
+        | Kind::Baseline
+        | Kind::Deployment
+        | Kind::DeviceJob
+        | Kind::ScanJob
+        | Kind::Alert
+        | Kind::Webhook => None,
+        Kind::DeviceGroup => {
             let mut tx = view.tx().await;
             sqlx::query_scalar("select customer_id from views.compliance_group where group_id = $1")
                 .bind(wanted.id)
@@ -167,10 +180,23 @@ pub(crate) async fn reached(asking: &Arc<Asking>, view: &View, id: &ID, kind: Ki
 
 async fn found(asking: &Arc<Asking>, view: &View, id: &ID, kind: Kind) -> Result<Option<Within>> {
     let id = reached(asking, view, id, kind).await?;
-    Ok(id.map(|id| match kind {
-        Kind::Customer => Within::Customer(id),
-        Kind::Device => Within::Device(id),
-        _ => Within::Group(id),
+    Ok(id.and_then(|id| match kind {
+        Kind::Customer => Some(Within::Customer(id)),
+        Kind::Device => Some(Within::Device(id)),
+        Kind::DeviceGroup => Some(Within::Group(id)),
+        Kind::Partner
+        | Kind::User
+        | Kind::Feed
+        | Kind::Patch
+        | Kind::Package
+        | Kind::Approval
+        | Kind::Rule
+        | Kind::Baseline
+        | Kind::Deployment
+        | Kind::DeviceJob
+        | Kind::ScanJob
+        | Kind::Alert
+        | Kind::Webhook => None,
     }))
 }
 

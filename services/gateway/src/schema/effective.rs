@@ -44,16 +44,13 @@ impl Case {
         }
         let (device, patch): (Option<Seen<DeviceRow>>, Option<Seen<PatchRow>>) =
             (view.find(device_id.id).await?, view.find(patch_id.id).await?);
-        let reached = match device {
-            Some(device) => {
-                let partner_id = view.caller().scope.partner_id().unwrap_or(PartnerId(Uuid::nil()));
-                let tenant = Tenant::customer(partner_id, CustomerId(device.row.customer_id));
-                reaches(view.caller(), tenant).then_some(device)
-            }
-            None => {
-                ownership::note_if_foreign(Asking::of(ctx), device_id, ctx.field().name()).await?;
-                None
-            }
+        let reached = if let Some(device) = device {
+            let partner_id = view.caller().scope.partner_id().unwrap_or(PartnerId(Uuid::nil()));
+            let tenant = Tenant::customer(partner_id, CustomerId(device.row.customer_id));
+            reaches(view.caller(), tenant).then_some(device)
+        } else {
+            ownership::note_if_foreign(Asking::of(ctx), device_id, ctx.field().name()).await?;
+            None
         };
         let (Some(device), Some(patch)) = (reached, patch) else { return Ok(None) };
         let place = place(view, &device.row).await?;

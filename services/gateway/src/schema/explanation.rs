@@ -13,6 +13,7 @@ use crate::words::{ChangeKind, DevicePatchState, EffectiveLevel, EffectiveState,
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use contracts::approvals::precedence::{self, ApprovedBy, effective};
+use std::fmt::Write as _;
 use uuid::Uuid;
 
 /// Something that would change the answer.
@@ -144,11 +145,11 @@ impl PatchExplanation {
             | precedence::EffectiveState::Approved { by: ApprovedBy::Person }
             | precedence::EffectiveState::Pending => format!("{} {place}", explaining::words(found.state)),
         };
-        words.push_str(&format!(" It is {state}."));
+        _ = write!(words, " It is {state}.");
         for change in self.changes() {
             let sentence = change.words();
             let (first, rest) = sentence.split_at(sentence.chars().next().map_or(0, char::len_utf8));
-            words.push_str(&format!(" {}{rest}.", first.to_uppercase()));
+            _ = write!(words, " {}{rest}.", first.to_uppercase());
         }
         words
     }

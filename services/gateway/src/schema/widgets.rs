@@ -141,17 +141,13 @@ struct Customers(Option<Vec<Uuid>>);
 
 /// None where there is no such customer for the person.
 async fn customers(ctx: &Context<'_>, view: &View, customer_id: Option<ID>) -> Result<Option<Customers>> {
-    match customer_id {
-        Some(id) => {
-            let found = reached(Asking::of(ctx), view, &id, Kind::Customer).await?;
-            Ok(found.map(|id| Customers(Some(vec![id]))))
-        }
-        None => {
-            let only = reachable(view.caller(), Permission::ReadFleet);
-            let ids = only.map(|ids| ids.iter().filter_map(|id| Uuid::try_parse(id).ok()).collect());
-            Ok(Some(Customers(ids)))
-        }
+    if let Some(id) = customer_id {
+        let found = reached(Asking::of(ctx), view, &id, Kind::Customer).await?;
+        return Ok(found.map(|id| Customers(Some(vec![id]))));
     }
+    let only = reachable(view.caller(), Permission::ReadFleet);
+    let ids = only.map(|ids| ids.iter().filter_map(|id| Uuid::try_parse(id).ok()).collect());
+    Ok(Some(Customers(ids)))
 }
 
 /// The operation's state. The position to wait for has been read from the document before.

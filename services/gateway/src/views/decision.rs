@@ -110,7 +110,7 @@ struct Standing {
     partner_id: Uuid,
     state: DecisionState,
     rank: Option<i16>,
-    by: By,
+    by: Author,
     ends_at: Option<DateTime<Utc>>,
     since: DateTime<Utc>,
     seq: i64,
@@ -118,7 +118,7 @@ struct Standing {
 
 /// Who or what stands behind a decision.
 #[derive(Default)]
-struct By {
+struct Author {
     mode: Option<ApprovalMode>,
     decided_by: Option<Uuid>,
     comment: Option<String>,
@@ -126,7 +126,7 @@ struct By {
     rule_version: Option<i64>,
 }
 
-impl By {
+impl Author {
     fn person(user_id: UserId, comment: Option<String>) -> Self {
         Self { decided_by: Some(user_id.0), comment, ..Self::default() }
     }
@@ -154,16 +154,16 @@ pub(super) async fn apply(
 ) -> Result<(), StoreError> {
     let change = Change::of(&fact);
     let by = match fact {
-        ApprovalEvent::PatchApproved(fact) => By::approval(fact.by),
-        ApprovalEvent::PatchRejected(fact) => By::person(fact.rejected_by, Some(fact.comment)),
-        ApprovalEvent::PatchDeferred(fact) => By::person(fact.deferred_by, fact.comment),
+        ApprovalEvent::PatchApproved(fact) => Author::approval(fact.by),
+        ApprovalEvent::PatchRejected(fact) => Author::person(fact.rejected_by, Some(fact.comment)),
+        ApprovalEvent::PatchDeferred(fact) => Author::person(fact.deferred_by, fact.comment),
         ApprovalEvent::SecondApprovalRequested(SecondApprovalRequested {
             patch_id,
             scope,
             requested_by,
             comment,
         }) => {
-            let by = By::person(requested_by, comment);
+            let by = Author::person(requested_by, comment);
             let waiting = (DecisionState::AwaitingSecondApprover, None, None);
             later.standings.note(entry, patch_id, scope, waiting, by);
             return Ok(());
@@ -177,7 +177,7 @@ pub(super) async fn apply(
         | ApprovalEvent::ApprovalScheduled(_)
         | ApprovalEvent::DeferralEnded(_)
         | ApprovalEvent::ApprovalRevoked(_)
-        | ApprovalEvent::ApprovalLapsed(_) => By::default(),
+        | ApprovalEvent::ApprovalLapsed(_) => Author::default(),
     };
     match change {
         Some(Change::Stands { patch_id, decided }) => {
@@ -221,7 +221,7 @@ pub(super) fn apply_block(later: &mut Later, entry: Entry, fact: BlockEvent) {
         BlockEvent::PatchBlocked(PatchBlocked { patch_id, partner_id, blocked_by, comment }) => {
             let blocked = (DecisionState::Blocked, Some(BLOCK_RANK), None);
             let scope = ApprovalScope::Partner { partner_id };
-            later.standings.note(entry, patch_id, scope, blocked, By::person(blocked_by, Some(comment)));
+            later.standings.note(entry, patch_id, scope, blocked, Author::person(blocked_by, Some(comment)));
         }
         BlockEvent::PatchUnblocked(fact) => later.standings.forget(fact.patch_id, fact.partner_id.0, true),
     }
@@ -253,7 +253,7 @@ impl Standings {
         patch_id: PatchId,
         scope: ApprovalScope,
         (state, rank, ends_at): (DecisionState, Option<i16>, Option<DateTime<Utc>>),
-        by: By,
+        by: Author,
     ) {
         let (partner_id, since, seq) = (entry.partner_id, entry.recorded_at, entry.seq);
         let standing = Standing { scope, partner_id, state, rank, by, ends_at, since, seq };
@@ -265,11 +265,11 @@ impl Standings {
     }
 
     pub(super) async fn write(&mut self, tx: &mut Tx) -> Result<(), StoreError> {
-        let (mut gone, mut rows) = (BTreeMap::new(), BTreeMap::new());
+        let (mut gone, mut rows) = (Vec::new(), BTreeMap::new());
         for (key, standing) in std::mem::take(&mut self.0) {
             match standing {
                 Some(standing) => drop(rows.insert(key, standing)),
-                None => drop(gone.insert(key, ())),
+                None => gone.push(key),
             }
         }
         if !gone.is_empty() {
@@ -278,9 +278,9 @@ impl Standings {
                   using unnest($1::uuid[], $2::uuid[], $3::boolean[]) as g (scope_id, patch_id, blocked)
                   where d.scope_id = g.scope_id and d.patch_id = g.patch_id and d.blocked = g.blocked",
             )
-            .bind(column(&gone, |key, ()| key.0))
-            .bind(column(&gone, |key, ()| key.1))
-            .bind(column(&gone, |key, ()| key.2))
+            .bind(gone.iter().map(|key| key.0).collect::<Vec<_>>())
+            .bind(gone.iter().map(|key| key.1).collect::<Vec<_>>())
+            .bind(gone.iter().map(|key| key.2).collect::<Vec<_>>())
             .execute(&mut **tx)
             .await?;
         }

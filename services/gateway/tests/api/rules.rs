@@ -234,13 +234,12 @@ const CREATE: &str =
 const SIMULATE: &str = "mutation($input: SimulateRuleInput!) { simulateRule(input: $input) {
     simulation { approvals } userErrors { code field } } }";
 
-fn rule(customer: Option<Uuid>, more: Value) -> Value {
+fn rule(customer: Option<Uuid>, mut more: Value) -> Value {
     let mut input = json!({ "idempotencyKey": "1", "name": "urgent ones", "severities": ["CRITICAL"] });
     if let Some(customer) = customer {
         input["customerId"] = json!(global("Customer", customer));
     }
-    let more = more.as_object().unwrap().clone();
-    input.as_object_mut().unwrap().extend(more);
+    input.as_object_mut().unwrap().append(more.as_object_mut().unwrap());
     json!({ "input": input })
 }
 

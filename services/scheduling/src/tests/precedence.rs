@@ -67,7 +67,18 @@ impl World {
                     assert_eq!(fact.reason, SkipReason::NotApproved);
                     Some(false)
                 }
-                _ => None,
+                DeviceJobEvent::DeviceJobQueued(_)
+                | DeviceJobEvent::DeviceJobSkipped(_)
+                | DeviceJobEvent::DeviceJobDispatched(_)
+                | DeviceJobEvent::DeviceJobAcknowledged(_)
+                | DeviceJobEvent::DownloadInitiated(_)
+                | DeviceJobEvent::InstallStarted(_)
+                | DeviceJobEvent::RebootRequired(_)
+                | DeviceJobEvent::VerificationStarted(_)
+                | DeviceJobEvent::DeviceJobSucceeded(_)
+                | DeviceJobEvent::DeviceJobFailed(_)
+                | DeviceJobEvent::DeviceJobTimedOut(_)
+                | DeviceJobEvent::DeviceJobLateResultRecorded(_) => None,
             });
         of_run.unwrap()
     }

@@ -26,9 +26,8 @@ pub fn kept_keyring(text: &str) -> Result<String, String> {
             .map_err(|error| format!("it is neither armoured nor Base64: {error}"))?;
         &binary
     };
-    let certificates = certificates_in(bytes).map_err(|error| match error {
-        DocumentError::NotAuthentic { reason } => reason,
-        other => other.to_string(),
+    let certificates = certificates_in(bytes).map_err(|error| {
+        if let DocumentError::NotAuthentic { reason } = error { reason } else { error.to_string() }
     })?;
     if certificates.len() > CERTIFICATES_MAX {
         return Err(format!("it holds more than {CERTIFICATES_MAX} certificates"));

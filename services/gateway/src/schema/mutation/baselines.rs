@@ -34,6 +34,7 @@ pub(crate) struct BaselineRuleInput {
 
 /// Where a baseline holds. Nothing means the whole partner; a group or a device is named with its customer.
 #[derive(InputObject)]
+#[expect(clippy::struct_field_names, reason = "the API's names for ids")]
 pub(crate) struct BaselineScopeInput {
     customer_id: Option<ID>,
     group_id: Option<ID>,

@@ -15,6 +15,7 @@ pub(crate) struct DecisionsMutations;
 
 /// Where a decision holds: at a customer, for one of its groups or devices, or at all of the partner's customers.
 #[derive(InputObject)]
+#[expect(clippy::struct_field_names, reason = "the API's names for ids")]
 pub(crate) struct ApprovalScopeInput {
     /// The customer; needed with a group or a device.
     customer_id: Option<ID>,

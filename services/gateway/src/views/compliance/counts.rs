@@ -95,7 +95,9 @@ impl sqlx::Type<sqlx::Postgres> for Counts {
 impl<'r> sqlx::Decode<'r, sqlx::Postgres> for Counts {
     fn decode(value: sqlx::postgres::PgValueRef<'r>) -> Result<Self, sqlx::error::BoxDynError> {
         let counts = <Vec<i64> as sqlx::Decode<'r, sqlx::Postgres>>::decode(value)?;
-        let counts = counts.try_into().map_err(|_: Vec<i64>| "counts are not as many as they should be")?;
+        let counts = counts.try_into().map_err(|counts: Vec<i64>| {
+            format!("{} counts are not as many as they should be", counts.len())
+        })?;
         Ok(Self(counts))
     }
 }

@@ -49,9 +49,9 @@ impl Changes {
 async fn write_day(
     tx: &mut Tx,
     day: NaiveDate,
-    changes: &BTreeMap<(Uuid, Uuid), Change>,
+    of_day: &BTreeMap<(Uuid, Uuid), Change>,
 ) -> Result<(), StoreError> {
-    let changed: Vec<_> = changes.iter().filter(|(_, change)| !change.counts.is_zero()).collect();
+    let changed: Vec<_> = of_day.iter().filter(|(_, change)| !change.counts.is_zero()).collect();
     if changed.is_empty() {
         return Ok(());
     }
