@@ -93,7 +93,7 @@ async fn the_trail_answers_who_approved_what_when_and_why() {
     let page = system.reads(&auditor, about(&rule_id)).await;
     let [record] = page.records.as_slice() else { panic!("one record about the rule: {page:?}") };
     assert_eq!(record.payload["by"]["rule_version"], 3);
-    assert_eq!(record.payload["by"]["whitelist"]["value"], "Windows 11");
+    assert_eq!(record.payload["by"]["inputs"]["whitelist"]["value"], "Windows 11");
     assert_eq!(record.actor, Actor::rule(rule_id));
 
     let of_alice = AuditFilter { actor_id: Some(alice.to_string()), ..AuditFilter::default() };

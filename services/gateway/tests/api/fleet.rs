@@ -66,9 +66,10 @@ async fn fill(owner: &mut PgConnection, world: &World, customers: i32) {
                  on conflict (baseline_id, scope_id, day) do update set counts = excluded.counts"
         ),
         // What the server does by itself within the next minute.
-        "vacuum analyze views.customer; vacuum analyze views.device; vacuum analyze views.compliance_period;
-         vacuum analyze views.compliance_day"
-            .to_owned(),
+        "vacuum analyze views.customer".to_owned(),
+        "vacuum analyze views.device".to_owned(),
+        "vacuum analyze views.compliance_period".to_owned(),
+        "vacuum analyze views.compliance_day".to_owned(),
     ];
     for statement in statements {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *owner).await.unwrap();
