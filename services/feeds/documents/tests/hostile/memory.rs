@@ -117,23 +117,22 @@ fn in_a_process(test: &str, told: &str) -> Result<String, String> {
     }
 }
 
-fn assert_all_end_well(figures: &str) {
-    for case in cases() {
-        let outcome = in_a_process("memory::the_process_that_reads", &format!("{figures} {}", case.name));
-        let outcome = outcome.unwrap_or_else(|reason| panic!("{} ({figures}): {reason}", case.name));
-        let is_well = outcome.starts_with("read, ") || outcome.starts_with("feeds.document_");
-        assert!(is_well, "{}: {outcome}", case.name);
-    }
-}
-
+/// With figures, which need everything that facts need and more; two processes at a time, for they read for seconds.
 #[test]
 fn no_document_takes_more_memory_than_there_is() {
-    assert_all_end_well("figures");
+    let all: Vec<&Case> = cases().collect();
+    std::thread::scope(|scope| {
+        for half in all.chunks(all.len().div_ceil(2)) {
+            scope.spawn(move || half.iter().for_each(|case| assert_ends_well(case)));
+        }
+    });
 }
 
-#[test]
-fn nor_does_one_whose_figures_nobody_wants() {
-    assert_all_end_well("facts");
+fn assert_ends_well(case: &Case) {
+    let outcome = in_a_process("memory::the_process_that_reads", &format!("figures {}", case.name));
+    let outcome = outcome.unwrap_or_else(|reason| panic!("{}: {reason}", case.name));
+    let is_well = outcome.starts_with("read, ") || outcome.starts_with("feeds.document_");
+    assert!(is_well, "{}: {outcome}", case.name);
 }
 
 /// Takes what its input says.

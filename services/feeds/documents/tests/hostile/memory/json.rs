@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
             )
         },
         end: "]}",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "csaf of many products",
@@ -38,7 +38,7 @@ pub(super) const CASES: &[Case] = &[
             )
         },
         end: "]}}",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "csaf of Microsoft's products",
@@ -72,7 +72,7 @@ pub(super) const CASES: &[Case] = &[
             format!(",{{\"cve\":\"CVE-2031-{}\",\"remediations\":[{fixes}{{}}]}}", 1000 + n)
         },
         end: "]}",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "osv of many ecosystems",
@@ -82,7 +82,7 @@ pub(super) const CASES: &[Case] = &[
             format!("{head}{{\"package\":{{\"ecosystem\":\"{}\",\"name\":\"x\"}}}}", long(n, 100_000))
         },
         end: "]}",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "osv of many packages",
@@ -112,14 +112,14 @@ pub(super) const CASES: &[Case] = &[
             )
         },
         end: "]}",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "nvd of many records",
         start: "{\"totalResults\":1,\"resultsPerPage\":1,\"vulnerabilities\":[{\"cve\":{\"id\":\"CVE-2031-999\"}}",
         record: |n| format!(",{{\"cve\":{{\"id\":\"CVE-2031-{}\",\"vulnStatus\":\"s{n}\"}}}}", 1000 + n),
         end: "]}",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "ubuntu-notices of one notice for many releases",
@@ -185,14 +185,14 @@ pub(super) const CASES: &[Case] = &[
         start: "{\"feed\":{\"id\":\"x\",\"updated\":\"2031-03-04T05:06:07Z\",\"entry\":[{\"id\":\"a\"}",
         record: |n| format!(",{{\"id\":\"{n}\",\"content\":{{\"src\":\"https://example.org/{n}.json\"}}}}"),
         end: "]}}",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "msrc-updates-index of long ids",
         start: "{\"value\":[{\"ID\":\"a\",\"CvrfUrl\":\"https://example.org\"}",
         record: |n| format!(",{{\"ID\":\"{}\",\"CvrfUrl\":\"https://example.org/{n}\"}}", long(n, 200_000)),
         end: "]}",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "msrc-cvrf-json of one vulnerability with many parts",
@@ -222,6 +222,6 @@ pub(super) const CASES: &[Case] = &[
             )
         },
         end: "]}",
-        mebibytes: 400,
+        mebibytes: 300,
     },
 ];

@@ -12,14 +12,14 @@ pub(super) const CASES: &[Case] = &[
         start: "cveID,vendorProject,product,vulnerabilityName,dateAdded,dueDate,knownRansomwareCampaignUse\n",
         record: |n| format!("CVE-2031-{},v{n},p,n,2031-03-04,,w{n}\n", 1000 + n),
         end: "",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "epss of many rows",
         start: "cve,epss,percentile\n",
         record: |n| format!("CVE-2031-{},0.5,0.5\n", 1000 + n),
         end: "",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "epss of wide rows",
@@ -56,7 +56,7 @@ pub(super) const CASES: &[Case] = &[
         start: "Package: p\nVersion: 1\nArchitecture: all\nSize: 1\n",
         record: |_| "a:\n".repeat(1_000),
         end: "\n",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "debian-release of many fields",
@@ -77,6 +77,6 @@ pub(super) const CASES: &[Case] = &[
         start: "",
         record: |n| format!("\"{}.json\",\"2031-03-04T05:06:07Z\"\n", long(n, 480)),
         end: "",
-        mebibytes: 400,
+        mebibytes: 300,
     },
 ];

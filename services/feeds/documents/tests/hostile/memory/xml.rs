@@ -39,7 +39,7 @@ pub(super) const CASES: &[Case] = &[
             update(n, &format!("<references>{}</references>", many(4_900, cve)), &package)
         },
         end: "</updates>",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "updateinfo of one advisory for many releases",
@@ -77,14 +77,14 @@ pub(super) const CASES: &[Case] = &[
         start: "<updates><update>",
         record: |_| "<a/>".repeat(100),
         end: "</update></updates>",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "updateinfo of one text without end",
         start: "<updates><update><id>",
         record: |n| long(n, 10_000),
         end: "</id></update></updates>",
-        mebibytes: 400,
+        mebibytes: 300,
     },
     Case {
         name: "oval of many tests",
@@ -157,6 +157,6 @@ pub(super) const CASES: &[Case] = &[
         start: "<repomd>",
         record: |n| format!("<data type=\"{}\"/>", long(n, 200_000)),
         end: "</repomd>",
-        mebibytes: 400,
+        mebibytes: 300,
     },
 ];
