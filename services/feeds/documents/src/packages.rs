@@ -99,6 +99,9 @@ impl Packages {
         let source =
             |(source, fixed_version)| FixTarget::SourcePackage { os: os.clone(), source, fixed_version };
         let mut targets: Vec<FixTarget> = self.sources.into_iter().map(source).collect();
+        if targets.len() > PATCH_TARGETS_MAX {
+            return Err(too_many());
+        }
         for (package, builds) in self.fixed {
             let mut versions: BTreeMap<(Option<String>, String), BTreeSet<String>> = BTreeMap::new();
             for Build { module, architecture, version } in builds {
@@ -116,11 +119,15 @@ impl Packages {
                 });
             }
             if targets.len() > PATCH_TARGETS_MAX {
-                return Err(format!("it has more than {PATCH_TARGETS_MAX} packages"));
+                return Err(too_many());
             }
         }
         Ok(targets)
     }
+}
+
+fn too_many() -> String {
+    format!("it has more than {PATCH_TARGETS_MAX} packages")
 }
 
 #[cfg(test)]

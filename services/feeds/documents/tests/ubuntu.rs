@@ -193,7 +193,7 @@ fn a_notice_that_names_more_than_a_patch_may_hold_is_left_out() {
         "{{\"1-1\": {{\"title\": \"t\", \"timestamp\": 1791600000, \"releases\": {{\"jammy\": {{\"sources\": {{{sources}: {{\"version\": \"1-1\"}}}}}}}}}}}}"
     );
     let document = read(&text, Format::UbuntuUsndb);
-    assert_eq!(document.contents.quarantined, ["USN-1-1 for jammy: more than 5000 packages or 5000 CVEs"]);
+    assert_eq!(document.contents.quarantined, ["USN-1-1 for jammy: it has more than 5000 packages"]);
     let cves = many("\"CVE-2026-", 5_001).join(", ");
     let text = format!("{{\"1-1\": {{\"cves\": [{cves}], \"timestamp\": 1791600000, \"releases\": {{}}}}}}");
     let document = read(&text, Format::UbuntuUsndb);

@@ -381,7 +381,7 @@ async fn lists_and_explanations_say_the_same_of_any_decisions() {
         let missing = PatchFoundMissing { device_id: one.device, patch_id: one.patch, packages: vec![] };
         system.record(one.tenant(), one.device.0, vec![Fact::of::<DeviceEvent>(missing)]).await;
         for scope in scopes {
-            let fact = match dice.below(9) {
+            let fact = match dice.below(11) {
                 0 => one.approved(scope),
                 1 => one.rejected(scope),
                 2 => one.deferred(scope),
