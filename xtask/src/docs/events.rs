@@ -165,17 +165,24 @@ mod tests {
     fn the_page_says_what_an_event_means_where_it_belongs_and_who_takes_it() {
         let page = page(&workspace::root().unwrap()).unwrap();
         assert!(page.contains("## `approvals.approval`"));
-        // Of an event with several versions: the current one first, in the title and in every list.
-        let expected = "### `approvals.PatchApproved` 2\n\nThe patch may be installed.\n\n\
-            - Schema: [2](events/approvals.PatchApproved.v2.schema.json), \
-            [1](events/approvals.PatchApproved.v1.schema.json)\n\
-            - Examples: [2](../shared/contracts/tests/events/approvals.PatchApproved.v2.json), [2 auto](";
-        assert!(page.contains(expected), "{page}");
-        assert!(
-            page.contains(
-                "- Taken by: `alerts.raising`, `feeds.packages`, `scheduling.reactor`\n\n| field | type | meaning |"
-            )
+        // Of an event with several versions: the one of today first, in the title and in every list.
+        let types = contracts::approvals::ApprovalEvent::TYPES;
+        let today = types.iter().find(|(name, _)| *name == "approvals.PatchApproved").unwrap().1;
+        let before = today - 1;
+        let expected = format!(
+            "### `approvals.PatchApproved` {today}\n\nThe patch may be installed.\n\n\
+            - Schema: [{today}](events/approvals.PatchApproved.v{today}.schema.json), \
+            [{before}](events/approvals.PatchApproved.v{before}.schema.json)"
         );
+        assert!(page.contains(&expected), "{page}");
+        let examples = format!(
+            "- Examples: [{today}](../shared/contracts/tests/events/approvals.PatchApproved.v{today}.json), [{today} auto]("
+        );
+        assert!(page.contains(&examples), "{page}");
+        let taken_by = page.lines().filter(|line| line.starts_with("- Taken by: ")).any(|line| {
+            ["alerts.raising", "feeds.packages", "scheduling.reactor"].iter().all(|name| line.contains(name))
+        });
+        assert!(taken_by, "{page}");
         assert!(page.contains("| `by` | [ApprovalMode](#approvalmode) | By what. |"));
     }
 
