@@ -266,7 +266,7 @@ async fn scans(running: &Running, options: &Options, setting: &str, report: &mut
     let mut times = Vec::with_capacity(count);
     reset_peak();
     for number in 0..count + count / 10 {
-        let body = agent.changed_scan(number as u64)?;
+        let body = Agent::changed_scan(number as u64)?;
         let started = Instant::now();
         agent.send(body).await.with_context(|| format!("scan {number}"))?;
         // The first ones only warm up.

@@ -52,7 +52,7 @@ impl Agent {
     }
 
     /// A scan of which one package differs from all before.
-    pub(super) fn changed_scan(&self, number: u64) -> Result<Vec<u8>> {
+    pub(super) fn changed_scan(number: u64) -> Result<Vec<u8>> {
         let mut packages: Vec<InstalledPackage> =
             (0..PACKAGES).map(|at| installed(&package(at), &version(0, at))).collect();
         let changed = usize::try_from(number % PACKAGES)?;

@@ -126,7 +126,7 @@ impl Offline {
                     }
                 }
                 Ok(Some(_)) => {
-                    outcome.refused.push(format!("{name}: there are more pages than any list has"))
+                    outcome.refused.push(format!("{name}: there are more pages than any list has"));
                 }
                 Ok(None) => {}
                 Err(SyncError::Refused { reason, .. }) => outcome.refused.push(format!("{name}: {reason}")),

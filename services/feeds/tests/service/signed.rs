@@ -72,7 +72,7 @@ fn detached(key: &SignedSecretKey, text: &str) -> String {
 
 /// The list of a repository with one file; `more` are further fields.
 fn release(more: &str) -> String {
-    let hash = Sha256::digest(PACKAGES).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = Sha256::digest(PACKAGES).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     format!(
         "Origin: Lanternia\nSuite: stable\nCodename: wick\nDate: Wed, 01 Jan 2020 12:00:00 UTC\n{more}\
          Architectures: amd64\nComponents: main\nSHA256:\n {hash} {} main/binary-amd64/Packages\n",
@@ -116,6 +116,9 @@ async fn documents(system: &System) -> Vec<String> {
     system.column("select name from feeds.document order by name").await
 }
 
+/// What a server has under which path.
+type Files = Vec<(&'static str, String)>;
+
 #[tokio::test]
 async fn a_repository_signed_by_a_key_of_the_keyring_is_taken_in_and_its_signer_is_named() {
     let system = System::start().await;
@@ -150,7 +153,7 @@ async fn a_repository_that_nobody_of_the_keyring_signed_fails_and_changes_nothin
     let (ada, eve) = (key(1), key(2));
     let signed = clearsigned(&ada, &release(""));
     let old = release("Valid-Until: Sat, 01 Feb 2020 12:00:00 UTC\n");
-    let cases: Vec<(Vec<(&str, String)>, &str, &str)> = vec![
+    let cases: Vec<(Files, &str, &str)> = vec![
         (
             vec![("InRelease", signed.replace("Suite: stable", "Suite: sTable"))],
             "feeds.document_not_authentic",

@@ -112,7 +112,8 @@ async fn the_next_issue_of_a_repositorys_advisories_is_known_although_its_addres
     let files = Files::default();
     let vendor = serve_files(&files).await;
     let put = |revision: u32, advisories: &str| {
-        let hash = Sha256::digest(advisories).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hash =
+            Sha256::digest(advisories).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let file = format!("repodata/{hash}-updateinfo.xml");
         let repomd = format!(
             "<?xml version=\"1.0\"?><repomd xmlns=\"http://linux.duke.edu/metadata/repo\"><revision>{revision}</revision>\
