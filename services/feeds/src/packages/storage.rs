@@ -160,7 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bucket_keeps_objects_and_loses_those_of_one_package_only() {
-        let bucket = Bucket::serve("patchfleet").await;
+        let bucket = Bucket::serve("patchfleet");
         let access = AmazonS3Builder::new()
             .with_endpoint(bucket.url.clone())
             .with_allow_http(true)

@@ -117,7 +117,7 @@ async fn documents(system: &System) -> Vec<String> {
 }
 
 /// What a server has under which path.
-type Files = Vec<(&'static str, String)>;
+type Served = Vec<(&'static str, String)>;
 
 #[tokio::test]
 async fn a_repository_signed_by_a_key_of_the_keyring_is_taken_in_and_its_signer_is_named() {
@@ -153,7 +153,7 @@ async fn a_repository_that_nobody_of_the_keyring_signed_fails_and_changes_nothin
     let (ada, eve) = (key(1), key(2));
     let signed = clearsigned(&ada, &release(""));
     let old = release("Valid-Until: Sat, 01 Feb 2020 12:00:00 UTC\n");
-    let cases: Vec<(Files, &str, &str)> = vec![
+    let cases: Vec<(Served, &str, &str)> = vec![
         (
             vec![("InRelease", signed.replace("Suite: stable", "Suite: sTable"))],
             "feeds.document_not_authentic",

@@ -27,7 +27,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) async fn serve(name: &str) -> Self {
+    pub(super) fn serve(name: &str) -> Self {
         let kept = Arc::new(Kept { name: name.to_owned(), ..Kept::default() });
         let data = Data::from(Arc::clone(&kept));
         let app = move || App::new().app_data(data.clone()).default_service(web::to(answer));
@@ -99,7 +99,7 @@ fn fault_of_signature(request: &HttpRequest, body: &[u8]) -> Option<String> {
     if let Some(missing) = parts.iter().find(|part| !signed.contains(**part)) {
         return Some(format!("{missing} is not in {signed}"));
     }
-    let hash = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hash = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let said = header("x-amz-content-sha256").unwrap_or_default();
     (said != hash && said != "UNSIGNED-PAYLOAD").then(|| "XAmzContentSHA256Mismatch".to_owned())
 }
